@@ -1,0 +1,54 @@
+"""Run a dbt Cloud job at the end of a dlt pipeline: once, watched to its end, answered clearly."""
+
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudConnectionException,
+    DBTCloudException,
+    DBTCloudHTTPException,
+    DBTCloudJobNotUniqueException,
+    DBTCloudNotTriggeredException,
+    DBTCloudResponseException,
+    DBTCloudRunCancelledException,
+    DBTCloudRunException,
+    DBTCloudRunFailedException,
+    DBTCloudRunOutcomeUnknownException,
+    DBTCloudRunTimedOutException,
+    DBTCloudRunUnreachableException,
+    DBTCloudTriggerException,
+    DBTCloudTriggerOutcomeUnknownException,
+    DBTCloudWaitException,
+    DBTCloudWaitTimeoutException,
+    InvalidCredentialsException,
+)
+from dlt_dbt_cloud.jobs import get_dbt_cloud_run_status, run_dbt_cloud_job
+from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
+
+__all__ = [
+    "DBTCloudAPIException",
+    "DBTCloudClientV2",
+    "DBTCloudConfiguration",
+    "DBTCloudConnectionException",
+    "DBTCloudException",
+    "DBTCloudHTTPException",
+    "DBTCloudJobNotUniqueException",
+    "DBTCloudNode",
+    "DBTCloudNotTriggeredException",
+    "DBTCloudResponseException",
+    "DBTCloudRun",
+    "DBTCloudRunCancelledException",
+    "DBTCloudRunException",
+    "DBTCloudRunFailedException",
+    "DBTCloudRunOutcomeUnknownException",
+    "DBTCloudRunStatus",
+    "DBTCloudRunTimedOutException",
+    "DBTCloudRunUnreachableException",
+    "DBTCloudTriggerException",
+    "DBTCloudTriggerOutcomeUnknownException",
+    "DBTCloudWaitException",
+    "DBTCloudWaitTimeoutException",
+    "InvalidCredentialsException",
+    "get_dbt_cloud_run_status",
+    "run_dbt_cloud_job",
+]

@@ -1,0 +1,181 @@
+"""What can go wrong, as a tree. Leaves carry the facts as attributes, messages say what to do.
+
+DBTCloudException
+├── InvalidCredentialsException             a setting is missing or malformed: nothing was sent
+├── DBTCloudJobNotUniqueException           no job, or several, have the configured name
+├── DBTCloudAPIException                    one request got no usable answer
+│   ├── DBTCloudHTTPException               ... it got an error status (a requests.HTTPError)
+│   ├── DBTCloudConnectionException         ... it got none (a requests.ConnectionError)
+│   └── DBTCloudResponseException           ... it got something else than the API's JSON
+├── DBTCloudTriggerException                triggering a job led to no run to watch
+│   ├── DBTCloudNotTriggeredException       ... and certainly created none
+│   └── DBTCloudTriggerOutcomeUnknownException  ... and may have created one
+├── DBTCloudWaitException                   the wait ended before the run did: the run goes on
+│   ├── DBTCloudWaitTimeoutException        ... at its deadline
+│   └── DBTCloudRunUnreachableException     ... because the API stayed down
+└── DBTCloudRunException                    a run ended, and not well
+    ├── DBTCloudRunFailedException          ... a step failed
+    ├── DBTCloudRunCancelledException       ... a person or dbt Cloud cancelled it
+    ├── DBTCloudRunTimedOutException        ... it exceeded the job's own timeout
+    └── DBTCloudRunOutcomeUnknownException  ... with a status that this version does not know
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from dlt.common.exceptions import DltException
+
+
+class DBTCloudException(DltException):
+    """Base of all exceptions of this package."""
+
+
+class InvalidCredentialsException(DBTCloudException, ValueError):
+    """A setting is missing or malformed. Nothing was sent to dbt Cloud."""
+
+
+class DBTCloudJobNotUniqueException(InvalidCredentialsException):
+    """The configured `job_name` is the name of no job or of several. Nothing was triggered."""
+
+    def __init__(self, message: str, *, job_name: str, matches: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.job_name = job_name
+        self.matches = matches
+
+
+class DBTCloudAPIException(DBTCloudException, requests.RequestException):
+    """One request to the API got no usable answer."""
+
+    url: str
+    is_transient: bool
+    """Whether the same request may well succeed later."""
+    may_have_acted: bool
+    """Whether the API may have done what was asked, though it did not say so."""
+    retry_after: float | None = None
+    """Seconds that the API asked to wait before the next request."""
+
+
+class DBTCloudHTTPException(DBTCloudAPIException, requests.HTTPError):
+    """The API answered with an error status.
+
+    Attributes:
+        status_code: The HTTP status.
+        user_message: What the API says about it.
+        data: The API's detail, a string, an object or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        status_code: int,
+        user_message: str | None = None,
+        data: Any = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.url = url
+        self.status_code = status_code
+        self.user_message = user_message
+        self.data = data
+        self.retry_after = retry_after
+        self.may_have_acted = status_code == HTTPStatus.REQUEST_TIMEOUT or status_code >= 500  # noqa: PLR2004
+        self.is_transient = self.may_have_acted or status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+class DBTCloudConnectionException(DBTCloudAPIException, requests.ConnectionError):
+    """The API could not be reached, or the connection broke before it answered."""
+
+    def __init__(self, message: str, *, url: str, is_transient: bool, may_have_acted: bool) -> None:
+        super().__init__(message)
+        self.url = url
+        self.is_transient = is_transient
+        self.may_have_acted = may_have_acted
+
+
+class DBTCloudResponseException(DBTCloudAPIException):
+    """Success, but not the API's JSON: a proxy, a login page, or a host that is not dbt Cloud's."""
+
+    # A wrong host answers so for ever, and a first request should say so at once.
+    is_transient = False
+    may_have_acted = True
+
+    def __init__(self, message: str, *, url: str) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class DBTCloudTriggerException(DBTCloudException):
+    """Triggering a job did not lead to a run that can be watched.
+
+    Attributes:
+        job_id: The job.
+        mark: What tells the run from others, if there is one, e.g. the tag in its `cause`.
+        url: Where to look at the runs of the job.
+    """
+
+    def __init__(self, message: str, *, job_id: int, mark: str, url: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.mark = mark
+        self.url = url
+
+
+class DBTCloudNotTriggeredException(DBTCloudTriggerException):
+    """The API stayed unreachable, and certainly created no run."""
+
+
+class DBTCloudTriggerOutcomeUnknownException(DBTCloudTriggerException):
+    """The API may have created a run, and did not answer when asked which."""
+
+
+class DBTCloudWaitException(DBTCloudException):
+    """The wait ended before the run did. The run goes on.
+
+    Attributes:
+        run: The run as last seen, a `DBTCloudRun`.
+    """
+
+    def __init__(self, message: str, *, run: Any) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):
+    """The run had not ended at the deadline of the wait (`wait_timeout`)."""
+
+
+class DBTCloudRunUnreachableException(DBTCloudWaitException):
+    """The API gave no status of the run for longer than `outage_timeout`."""
+
+
+class DBTCloudRunException(DBTCloudException):
+    """A run ended, and not well.
+
+    Attributes:
+        run: The run as it ended, a `DBTCloudRun`.
+    """
+
+    def __init__(self, message: str, *, run: Any) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class DBTCloudRunFailedException(DBTCloudRunException):
+    """A step of the run failed, or dbt Cloud failed before the first."""
+
+
+class DBTCloudRunCancelledException(DBTCloudRunException):
+    """A person or dbt Cloud cancelled the run."""
+
+
+class DBTCloudRunTimedOutException(DBTCloudRunException):
+    """The run exceeded the timeout of the job, and dbt Cloud ended it."""
+
+
+class DBTCloudRunOutcomeUnknownException(DBTCloudRunException):
+    """The run ended with a status that this version does not know."""

@@ -1,0 +1,241 @@
+"""HTTP to the API: session, authentication, and an answer turned into data or an exception."""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from dlt.sources.helpers.requests import Client
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import NewConnectionError
+
+from dlt_dbt_cloud.configuration import is_loopback
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudConnectionException,
+    DBTCloudHTTPException,
+    DBTCloudResponseException,
+)
+from dlt_dbt_cloud.timing import Timer, ride_out
+
+R = TypeVar("R")
+
+RATE_LIMIT_COOLDOWN: Final = 300.0
+"""Seconds for which an account over its rate limit is shut out. No header is promised that would
+tell (docs.getdbt.com, API rate limits)."""
+
+HOST_HINT: Final = (
+    "Is `base_api_url` the access URL of the account (Account settings, Access URLs)?"
+)
+HINTS: Final = {
+    401: f"Another region's host does not know the token either. {HOST_HINT}",
+    403: "Is `account_id` the account of the token, and may the token do this?",
+    404: "It does not exist in this account, or the token may not see it.",
+}
+MAX_DETAIL: Final = 500
+"""Characters of an answer that a message shows at most."""
+
+
+class TokenAuth(AuthBase):
+    """Sends the token. Unlike a header, an `AuthBase` is not replaced by one from `.netrc`."""
+
+    def __init__(self, api_token: str) -> None:
+        self._api_token = api_token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header to a request that is about to be sent."""
+        request.headers["Authorization"] = f"Token {self._api_token}"
+        return request
+
+    def redact(self, text: str) -> str:
+        """Returns the text without the token, which a server may echo."""
+        return text.replace(self._api_token, "[api_token]")
+
+
+class Transport:
+    """Requests to one host with one token.
+
+    Args:
+        api_token: The token.
+        base_url: `https://HOST/api/v2`.
+        outage_timeout: How long reads ride out an API that is down, in seconds.
+        timer: Clock and sleep.
+    """
+
+    def __init__(
+        self, api_token: str, base_url: str, *, outage_timeout: float, timer: Timer
+    ) -> None:
+        self.base_url = base_url
+        self.outage_timeout = outage_timeout
+        self.timer = timer
+        self._auth = TokenAuth(api_token)
+        # A proxy would see what is sent over plain HTTP.
+        trust_env = not is_loopback(urlsplit(base_url).hostname or "")
+        # dlt's client would send a trigger again after a 502: it is left one attempt.
+        self._client = Client(
+            raise_for_status=False,
+            request_max_attempts=1,
+            session_attrs={"auth": self._auth, "trust_env": trust_env},
+        )
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Reads, and rides out trouble that passes. Returns the API's envelope."""
+        return self._ride_out(lambda: self.send("GET", path, params=params))
+
+    def get_text(self, path: str, params: Mapping[str, Any] | None = None) -> str:
+        """Reads a file, and rides out trouble that passes."""
+        return self._ride_out(lambda: self._exchange("GET", path, params=params, accept="*/*"))
+
+    def send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`.
+
+        Raises:
+            DBTCloudAPIException: If there is no usable answer.
+        """
+        text = self._exchange(method, path, **kwargs)
+        return decode_envelope(f"{self.base_url}/{path}", text, self._auth.redact)
+
+    def _ride_out(self, call: Callable[[], R]) -> R:
+        return ride_out(call, self.timer, self.timer.now() + self.outage_timeout)
+
+    def _exchange(
+        self, method: str, path: str, *, accept: str = "application/json", **kwargs: Any
+    ) -> str:
+        url = f"{self.base_url}/{path}"
+        failure: DBTCloudAPIException
+        try:
+            response = self._client.request(
+                method, url, headers={"Accept": accept}, allow_redirects=False, **kwargs
+            )
+        except requests.RequestException as error:
+            failure = connection_exception(method, url, error)
+        else:
+            if response.ok and not response.is_redirect:
+                return response.text
+            response.request.headers.pop("Authorization", None)
+            text = self._auth.redact(response.text)
+            failure = http_exception(method, url, response.status_code, response.headers, text)
+            failure.request, failure.response = response.request, response
+        # Not from within `except`: the error's request and frames hold the token.
+        raise failure
+
+
+def decode_envelope(url: str, text: str, redact: Callable[[str], str] = str) -> dict[str, Any]:
+    """Returns the API's envelope.
+
+    Raises:
+        DBTCloudResponseException: If the text is something else than the API's JSON.
+    """
+    try:
+        envelope = json.loads(text)
+    except ValueError:
+        envelope = None
+    if isinstance(envelope, dict) and "data" in envelope:
+        return envelope
+    raise DBTCloudResponseException(
+        f"{url} answered, but not with the API's JSON: {shortened(redact(text))!r}. {HOST_HINT}",
+        url=url,
+    )
+
+
+def http_exception(
+    method: str, url: str, status_code: int, headers: Mapping[str, str], text: str
+) -> DBTCloudHTTPException:
+    """Returns the exception for an answer with an error status, a redirect among them.
+
+    The API puts what it has to say in `status.user_message`, and the detail of a 400 in `data`.
+    """
+    try:
+        envelope = json.loads(text)
+        user_message, data = envelope["status"]["user_message"], envelope.get("data")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        user_message, data = None, None
+    said = [user_message or shortened(text), shortened(str(data)) if data else None]
+    hint = HINTS.get(status_code, HOST_HINT if status_code < HTTPStatus.BAD_REQUEST else None)
+    sentences = " ".join(part for part in [*said, location(headers), hint] if part)
+    return DBTCloudHTTPException(
+        f"dbt Cloud answered {status_code} {phrase(status_code)} to {method} {url}: {sentences}",
+        url=url,
+        status_code=status_code,
+        user_message=user_message,
+        data=data,
+        retry_after=retry_after(status_code, headers),
+    )
+
+
+def phrase(status_code: int) -> str:
+    """Returns the words for an HTTP status."""
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return "(unknown status)"
+
+
+def location(headers: Mapping[str, str]) -> str | None:
+    """Returns where a redirect leads. It is not followed: the token is for one host alone."""
+    target = headers.get("Location")
+    return f"It redirects to {urlsplit(target).netloc or target}." if target else None
+
+
+def retry_after(status_code: int, headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds to wait before the next request, where the answer calls for a wait."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        return (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
+    except (ValueError, TypeError):
+        return RATE_LIMIT_COOLDOWN if status_code == HTTPStatus.TOO_MANY_REQUESTS else None
+
+
+def connection_exception(
+    method: str, url: str, error: requests.RequestException
+) -> DBTCloudConnectionException:
+    """Returns the exception for a request that got no answer.
+
+    Without a connection the API can't have acted. A host name that does not exist and a certificate
+    that is not accepted stay so.
+    """
+    causes = list(_causes(error))
+    never_sent = isinstance(
+        error, requests.ConnectTimeout | requests.exceptions.ProxyError | ValueError
+    ) or any(isinstance(cause, NewConnectionError) for cause in causes)
+    unknown_host = any(
+        isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes
+    )
+    bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
+    is_permanent = unknown_host or bad_certificate or isinstance(error, ValueError)
+    hint = f" {HOST_HINT}" if unknown_host else ""
+    return DBTCloudConnectionException(
+        f"No answer to {method} {url}: {_reason(causes)}.{hint}",
+        url=url,
+        is_transient=not is_permanent,
+        may_have_acted=not (never_sent or bad_certificate),
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
+        error = getattr(error, "reason", None) or next(iter(inner), error.__cause__)
+        error = error if isinstance(error, BaseException) else None
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """Returns what the innermost error says, without the connection object that urllib3 adds."""
+    texts = [str(cause) for cause in causes if isinstance(cause, Urllib3Error | OSError)]
+    return shortened(re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", texts[-1])).rstrip(".")
+
+
+def shortened(text: str) -> str:
+    """Returns the beginning of an answer, on one line."""
+    line = " ".join(text[: 2 * MAX_DETAIL].split())
+    return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"
