@@ -190,11 +190,16 @@ class DBTCloudClientV2:
             path: Path as `list_artifacts` returns it, e.g. `run_results.json`.
             step: Index of the step that has made it, from 1. By default the last.
         """
-        # No slash at the end: the path of a file, the only such one of the API.
-        text = self._transport.get_text(
-            self._run_path(run_id, f"artifacts/{path}"), _query({"step": step})
-        )
-        return json.loads(text) if path.endswith(".json") else text
+        # The one path of the API without a slash at its end.
+        url = self._run_path(run_id, f"artifacts/{path}")
+        text = self._transport.get_text(url, _query({"step": step}))
+        if not path.endswith(".json"):
+            return text
+        try:
+            return json.loads(text)
+        except ValueError:
+            message = f"{url} is no JSON: {text!r:.100}"
+        raise DBTCloudResponseException(message, url=url)
 
     def _trigger(
         self,

@@ -109,7 +109,7 @@ class DBTCloudResponseException(DBTCloudAPIException):
         self.url = url
 
 
-class DBTCloudTriggerException(DBTCloudException):
+class DBTCloudTriggerException(DBTCloudException, requests.RequestException):
     """Triggering a job did not lead to a run that can be watched.
 
     Attributes:
@@ -149,7 +149,7 @@ class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):
     """The run had not ended at the deadline of the wait (`wait_timeout`)."""
 
 
-class DBTCloudRunUnreachableException(DBTCloudWaitException):
+class DBTCloudRunUnreachableException(DBTCloudWaitException, requests.RequestException):
     """The API gave no status of the run for longer than `outage_timeout`."""
 
 

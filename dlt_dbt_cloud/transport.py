@@ -230,9 +230,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """Returns what the innermost error says, without the connection object that urllib3 adds."""
-    texts = [str(cause) for cause in causes if isinstance(cause, Urllib3Error | OSError)]
-    return shortened(re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", texts[-1])).rstrip(".")
+    """Returns what the innermost error of urllib3 says, without the connection that it names."""
+    innermost = [cause for cause in causes if isinstance(cause, Urllib3Error)] or causes
+    text = str(innermost[-1])
+    return shortened(re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", text)).rstrip(".")
 
 
 def shortened(text: str) -> str:

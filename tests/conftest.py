@@ -1,0 +1,73 @@
+"""What all tests share: an empty world for dlt, an API that `responses` plays, a clock that jumps."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import responses
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.pipeline import PipelineContext
+
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+from tests.utils import JumpingTimer, configured
+
+
+@pytest.fixture(autouse=True)
+def dlt_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty directory as dlt's run and data directory, without the developer's settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    (tmp_path / ".dlt").mkdir()
+    context = Container()[PluggableRunContext]
+    context.reload(str(tmp_path))
+    Container()[PipelineContext].deactivate()
+    yield tmp_path
+    Container()[PipelineContext].deactivate()
+
+
+@pytest.fixture
+def secrets_toml(dlt_world: Path) -> Callable[[str], None]:
+    """Writes `.dlt/secrets.toml`."""
+
+    def write(text: str) -> None:
+        (dlt_world / ".dlt" / "secrets.toml").write_text(text)
+        Container()[PluggableRunContext].reload(str(dlt_world))
+
+    return write
+
+
+@pytest.fixture
+def api() -> Iterator[responses.RequestsMock]:
+    """The API, as far as a test has it answer. Any other request is a connection error."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def timer() -> JumpingTimer:
+    return JumpingTimer()
+
+
+@pytest.fixture
+def config() -> DBTCloudConfiguration:
+    return configured()
+
+
+@pytest.fixture
+def client(config: DBTCloudConfiguration, timer: JumpingTimer) -> DBTCloudClientV2:
+    return DBTCloudClientV2(credentials=config, timer=timer)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """All records of the package, of every level."""
+    logger = logging.getLogger("dlt.dbt_cloud")
+    logger.addHandler(caplog.handler)
+    logger.propagate = False  # once: dlt's logger propagates until a pipeline was created
+    caplog.set_level(logging.DEBUG, logger="dlt.dbt_cloud")
+    yield caplog
+    logger.propagate = True
+    logger.removeHandler(caplog.handler)

@@ -1,0 +1,332 @@
+"""One request: what is sent, and what becomes of each kind of answer."""
+
+import logging
+import socket
+import traceback
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+import requests
+import responses
+
+from dlt_dbt_cloud import (
+    DBTCloudAPIException,
+    DBTCloudConnectionException,
+    DBTCloudHTTPException,
+    DBTCloudNotTriggeredException,
+    DBTCloudResponseException,
+)
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.transport import decode_envelope, retry_after
+from tests.utils import ACCOUNT, HOST, JOB_ID, RUN_ID, SAMPLES, TOKEN, JumpingTimer, sample
+
+RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
+
+
+def refused(
+    client: DBTCloudClientV2, api: responses.RequestsMock, status: int, name: str
+) -> DBTCloudHTTPException:
+    """Returns the exception for an answer to a read."""
+    api.get(RUN_URL, json=sample(name), status=status)
+    with pytest.raises(DBTCloudHTTPException) as caught:
+        client.get_run_status(RUN_ID)
+    return caught.value
+
+
+class TestRequest:
+    """What goes over the wire."""
+
+    def test_token_and_agent(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A request has the token, dlt's user agent, and a slash at its end."""
+        api.get(RUN_URL, json=sample("run_success"))
+        client.get_run_status(RUN_ID)
+        (call,) = api.calls
+        assert call.request.headers["Authorization"] == f"Token {TOKEN}"
+        assert call.request.headers["User-Agent"].startswith("dlt/")
+        assert call.request.headers["Accept"] == "application/json"
+
+    def test_netrc_does_not_replace_the_token(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        dlt_world: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A `.netrc` entry for the host does not replace the token, as it would a header."""
+        netrc = dlt_world / "netrc"
+        netrc.write_text("machine abc12.us1.dbt.com login me password other\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        self.test_token_and_agent(client, api)
+
+    def test_timeout_of_the_user(
+        self, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, client: DBTCloudClientV2
+    ) -> None:
+        """`[runtime] request_timeout` of dlt's own settings holds."""
+        monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "7")
+        client = DBTCloudClientV2(TOKEN, "1", HOST)
+        api.get(
+            f"{HOST}/api/v2/accounts/1/runs/2/",
+            json=sample("run_success"),
+            match=[responses.matchers.request_kwargs_matcher({"timeout": 7.0})],
+        )
+        assert client.get_run_status(2).is_success
+
+
+class TestErrorStatus:
+    """4xx surface at once, unretried, with the API's own words and a hint at common mistakes."""
+
+    def test_wrong_token_or_region(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """401: the API's message, and that another region does not know the token."""
+        error = refused(client, api, 401, "401")
+        assert str(error).startswith("dbt Cloud answered 401 Unauthorized to GET https://abc12")
+        assert "Invalid token. Another region's host" in str(error)
+        assert "Access URLs" in str(error)
+        assert len(api.calls) == 1
+
+    def test_wrong_account(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """403: the API's message, and the setting to check."""
+        error = refused(client, api, 403, "403")
+        assert "Access denied: Token is not scoped to account. Is `account_id`" in str(error)
+
+    def test_missing(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """404: missing and forbidden look the same, and the message says so."""
+        error = refused(client, api, 404, "404")
+        assert "It does not exist in this account, or the token may not see it." in str(error)
+
+    def test_detail_of_a_400(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """400: the detail in `data` is in the message and on the exception."""
+        error = refused(client, api, 400, "400_query")
+        assert "double check the provided data" in str(error)
+        assert "('created_at__gte', 'created_at__lte' were unexpected)" in str(error)
+        assert error.data == sample("400_query")["data"]
+
+    def test_it_is_a_requests_error(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """Code written for dlt's helper goes on to work: `except HTTPError`, `error.response`."""
+        error = refused(client, api, 403, "403")
+        assert isinstance(error, requests.HTTPError)
+        assert error.response is not None
+        assert error.response.status_code == error.status_code == 403
+
+    def test_redirect_is_not_followed(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """A redirect is an error that names where it leads: the token is for one host alone."""
+        api.get(RUN_URL, status=301, headers={"Location": "https://www.getdbt.com/x"})
+        with pytest.raises(DBTCloudHTTPException, match="redirects to www.getdbt.com. Is `base"):
+            client.get_run_status(RUN_ID)
+        assert len(api.calls) == 1
+
+    @pytest.mark.parametrize("body", ["null", "[]", '{"status": null}', '"x"', '{"status": []}'])
+    def test_error_that_is_no_envelope(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, body: str
+    ) -> None:
+        """An error body of any shape is shown as it is."""
+        api.get(RUN_URL, status=418, body=body)
+        with pytest.raises(DBTCloudHTTPException) as caught:
+            client.get_run_status(RUN_ID)
+        assert f"418 I'm a Teapot to GET {RUN_URL}: {body}" in str(caught.value)
+
+    def test_unknown_status(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A number that HTTP does not know is no crash."""
+        api.get(RUN_URL, status=499, body="x" * 5000)
+        with pytest.raises(DBTCloudHTTPException, match="499 .unknown status.") as caught:
+            client.get_run_status(RUN_ID)
+        assert len(str(caught.value)) < 800
+
+
+class TestOtherAnswers:
+    """Success that is not the API's JSON."""
+
+    def test_html(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A host that answers HTML says so at once, and names the setting."""
+        api.get(RUN_URL, body=(SAMPLES / "login.html").read_text())
+        with pytest.raises(DBTCloudResponseException, match="not with the API's JSON") as caught:
+            client.get_run_status(RUN_ID)
+        assert "dbt | Log in" in str(caught.value)
+        assert "Is `base_api_url` the access URL" in str(caught.value)
+        assert len(api.calls) == 1
+
+    @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '"data"', "1"])
+    def test_no_envelope(self, text: str) -> None:
+        """JSON without `data` is no answer either."""
+        with pytest.raises(DBTCloudResponseException):
+            decode_envelope("u", text)
+
+    @pytest.mark.parametrize("data", [None, [], "x", {}, {"id": None}, {"id": "1"}])
+    def test_null_where_a_run_is_expected(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, data: object
+    ) -> None:
+        """`null`, or anything else that is no run, is an error that shows it."""
+        api.get(RUN_URL, json={"status": {"code": 200}, "data": data})
+        with pytest.raises(DBTCloudResponseException, match="answered without a run"):
+            client.get_run_status(RUN_ID)
+
+    def test_null_where_a_list_is_expected(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """The same for lists."""
+        api.get(f"{ACCOUNT}/runs/", json={"status": {"code": 200}, "data": None})
+        with pytest.raises(DBTCloudResponseException, match="answered without a list: None"):
+            list(client.list_runs())
+
+
+class TestTrouble:
+    """Reads ride out what passes, for a bounded time."""
+
+    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+    def test_passes(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        timer: JumpingTimer,
+        status: int,
+    ) -> None:
+        """After trouble that passes the answer is there."""
+        for _ in range(3):
+            api.get(RUN_URL, status=status, headers={"Retry-After": "0"})
+        api.get(RUN_URL, json=sample("run_success"))
+        assert client.get_run_status(RUN_ID).is_success
+        assert timer.sleeps == [1, 2, 4]
+
+    def test_html_of_a_load_balancer(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, log: pytest.LogCaptureFixture
+    ) -> None:
+        """A 502 with HTML crashes nothing, and the log tells what is going on."""
+        api.get(RUN_URL, status=502, body=(SAMPLES / "502.html").read_text())
+        api.get(RUN_URL, json=sample("run_success"))
+        assert client.get_run_status(RUN_ID).is_success
+        assert "answered 502 Bad Gateway" in log.text
+        assert "Trying again in 1 s." in log.text
+
+    def test_stays(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+    ) -> None:
+        """An API that stays down is given up on within `outage_timeout`."""
+        api.get(RUN_URL, status=503)
+        with pytest.raises(DBTCloudHTTPException, match="503"):
+            client.get_run_status(RUN_ID)
+        assert 500 < sum(timer.sleeps) <= client.outage_timeout
+
+    def test_asked_to_wait(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+    ) -> None:
+        """`Retry-After` is honoured, and a 429 without it waits out the cooldown of 5 minutes."""
+        api.get(RUN_URL, status=429, headers={"Retry-After": "17"})
+        api.get(RUN_URL, status=429)
+        api.get(RUN_URL, json=sample("run_success"))
+        client.get_run_status(RUN_ID)
+        assert timer.sleeps == [17, 300]
+
+    def test_retry_after_as_a_date(self) -> None:
+        """`Retry-After` may be a date."""
+        later = datetime.now(timezone.utc) + timedelta(seconds=50)
+        seconds = retry_after(503, {"Retry-After": format_datetime(later, usegmt=True)})
+        assert seconds is not None
+        assert 40 < seconds < 55
+
+    @pytest.mark.parametrize("text", ["soon", "-1", "１", ""])
+    def test_nonsense_retry_after(self, text: str) -> None:
+        """Any other `Retry-After` counts as none."""
+        assert retry_after(503, {"Retry-After": text}) is None
+
+    @pytest.mark.parametrize(
+        "error", [requests.ConnectionError("reset"), requests.ReadTimeout("slow")]
+    )
+    def test_dropped(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, error: Exception
+    ) -> None:
+        """A dropped connection and a read timeout pass, too."""
+        api.get(RUN_URL, body=error)
+        api.get(RUN_URL, json=sample("run_success"))
+        assert client.get_run_status(RUN_ID).is_success
+
+    def test_unknown_host(
+        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, timer: JumpingTimer
+    ) -> None:
+        """A host with a typo is named at once: waiting would not make it exist."""
+
+        def unknown(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        with pytest.raises(DBTCloudConnectionException) as caught:
+            client.get_run_status(RUN_ID)
+        message = str(caught.value)
+        assert "Failed to resolve 'abc12.us1.dbt.com'" in message
+        assert "Name or service not known" in message
+        assert "Is `base_api_url` the access URL" in message
+        assert not timer.sleeps
+
+    def test_name_service_down(
+        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, timer: JumpingTimer
+    ) -> None:
+        """A name service that is down passes."""
+
+        def down(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        monkeypatch.setattr(socket, "getaddrinfo", down)
+        with pytest.raises(DBTCloudConnectionException):
+            client.get_run_status(RUN_ID)
+        assert timer.sleeps
+
+    def test_certificate(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+    ) -> None:
+        """A certificate that is not accepted stays so."""
+        text = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed"
+        api.get(RUN_URL, body=requests.exceptions.SSLError(text))
+        with pytest.raises(DBTCloudConnectionException, match="self-signed"):
+            client.get_run_status(RUN_ID)
+        assert not timer.sleeps
+
+
+class TestSecrets:
+    """The token is in no message, log or traceback, also where the server echoes it."""
+
+    @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 500])
+    def test_echo(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        log: pytest.LogCaptureFixture,
+        status: int,
+    ) -> None:
+        """A server that echoes the request does not bring the token into a message."""
+        logging.getLogger("urllib3").setLevel(logging.DEBUG)
+        api.get(RUN_URL, status=status, body=f"<p>Authorization: Token {TOKEN}</p>")
+        with pytest.raises(DBTCloudAPIException) as caught:
+            client.get_run_status(RUN_ID)
+        assert "Token [api_token]" in str(caught.value)
+        shown = "".join(traceback.format_exception(caught.value)) + log.text + repr(caught.value)
+        assert TOKEN not in shown
+
+    def test_frames(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """Reporters that print the variables of each frame don't print it either."""
+        api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", body=requests.ConnectTimeout("no route"))
+        with pytest.raises(DBTCloudNotTriggeredException) as caught:
+            client.trigger_job_run(JOB_ID)
+        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        ours = [line for line in report.format() if "test_" not in line]
+        assert TOKEN not in "".join(ours)
+
+    def test_request_of_the_error(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """The request that hangs on an HTTP error has lost its header."""
+        error = refused(client, api, 403, "403")
+        assert error.request is not None
+        assert TOKEN not in str(error.request.headers)
+        assert TOKEN not in repr(vars(error))
+
+    def test_repr(self, client: DBTCloudClientV2) -> None:
+        """Nor does a client show it, or what it is made of."""
+        parts = [client, client._transport, client._transport._auth]
+        assert not any(TOKEN in f"{part} {part!r}" for part in parts)
