@@ -198,8 +198,7 @@ class DBTCloudClientV2:
         try:
             return json.loads(text)
         except ValueError:
-            message = f"{url} is no JSON: {text!r:.100}"
-        raise DBTCloudResponseException(message, url=url)
+            raise DBTCloudResponseException(f"{url} is not JSON.", url=url) from None
 
     def _trigger(
         self,
@@ -268,7 +267,8 @@ def _query(query: Mapping[str, Any]) -> dict[str, Any]:
 def _list(envelope: Mapping[str, Any], path: str) -> list[Any]:
     items = envelope["data"]
     if not isinstance(items, list):
-        raise DBTCloudResponseException(f"{path} answered without a list: {items!r:.100}", url=path)
+        kind = type(items).__name__
+        raise DBTCloudResponseException(f"{path} answered without a list: {kind}", url=path)
     return items
 
 

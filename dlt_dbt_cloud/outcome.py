@@ -21,7 +21,9 @@ def with_outcome(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
     What can't be read is left out with a warning: the outcome of the run is known already.
     """
     try:
-        run = client.get_run_status(run.id, include_related=RELATED)
+        related = client.get_run_status(run.id, include_related=RELATED)
+        # A reading that lags behind does not take the outcome back.
+        run = related if related.is_complete else run
         if run.is_error:
             run = _with_logs(client, run)
             run.failed_nodes = tuple(_failed_nodes(client, run))

@@ -68,7 +68,8 @@ class DBTCloudRun(dict[str, Any]):
             DBTCloudResponseException: If the answer holds no run.
         """
         if not isinstance(data, dict) or not isinstance(data.get("id"), int):
-            raise DBTCloudResponseException(f"{url} answered without a run: {data!r:.100}", url=url)
+            kind = type(data).__name__
+            raise DBTCloudResponseException(f"{url} answered without a run: {kind}", url=url)
         return cls(data)
 
     @property

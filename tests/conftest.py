@@ -1,4 +1,4 @@
-"""What all tests share: an empty world for dlt, an API that `responses` plays, a clock that jumps."""
+"""What all tests share: an empty world for dlt, and an API that `responses` plays."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -48,16 +48,19 @@ def api() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def timer() -> JumpingTimer:
+    """A clock that jumps, so that no unit test waits."""
     return JumpingTimer()
 
 
 @pytest.fixture
 def config() -> DBTCloudConfiguration:
+    """Settings of a job on a cell account."""
     return configured()
 
 
 @pytest.fixture
 def client(config: DBTCloudConfiguration, timer: JumpingTimer) -> DBTCloudClientV2:
+    """A client of that account, on the clock that jumps."""
     return DBTCloudClientV2(credentials=config, timer=timer)
 
 

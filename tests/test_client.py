@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -110,12 +111,12 @@ class TestTrigger:
         api.post(TRIGGER_URL, status=502, body="<html>")
         api.add_callback(responses.GET, f"{ACCOUNT}/runs/", newest)
         assert client.trigger_job_run(JOB_ID) == RUN_ID
-        query = api.calls[1].request.params  # type: ignore[union-attr]
+        query = parse_qs(urlsplit(api.calls[1].request.url or "").query)
         assert query == {
-            "job_definition_id": str(JOB_ID),
-            "order_by": "-id",
-            "include_related": '["trigger"]',
-            "limit": "100",
+            "job_definition_id": [str(JOB_ID)],
+            "order_by": ["-id"],
+            "include_related": ['["trigger"]'],
+            "limit": ["100"],
         }
 
     def test_unknown(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:

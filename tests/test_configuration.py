@@ -1,12 +1,16 @@
 """Where settings come from, and what malformed ones get."""
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import dlt
+import dlt.helpers.dbt_cloud as seed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dlt_dbt_cloud as ours
 from dlt_dbt_cloud import DBTCloudConfiguration, InvalidCredentialsException
 from dlt_dbt_cloud.configuration import (
     TRIGGER_FIELDS,
@@ -140,7 +144,9 @@ class TestValidation:
     """A malformed setting is refused before any request, with its name and what it should be."""
 
     @pytest.mark.parametrize("name", ["account_id", "job_id", "project_id", "run_id"])
-    @pytest.mark.parametrize("value", ["abc", "1.5", -1, "0", True, "１２", "9" * 19, "1/../2"])
+    @pytest.mark.parametrize(
+        "value", ["abc", "1.5", -1, "0", True, "\uff11\uff12", "9" * 19, "1/../2"]
+    )
     def test_ids(self, name: str, value: object) -> None:
         """An id is an int or digits; anything else could end up in a URL."""
         with pytest.raises(InvalidCredentialsException, match=f"`{name}` is a number"):
@@ -237,7 +243,7 @@ class TestTriggerRequest:
 
     def test_every_field_is_a_setting(self) -> None:
         """Each field of the API's request can be configured and is sent."""
-        settings = {name: 1 for name in TRIGGER_FIELDS if name.endswith("_id")}
+        settings: dict[str, Any] = {n: 1 for n in TRIGGER_FIELDS if n.endswith("_id")}
         settings |= {"threads_override": 2, "timeout_seconds_override": 3}
         texts = ["cause", "git_branch", "schema_override", "dbt_version_override"]
         settings |= dict.fromkeys([*texts, "target_name_override"], "x")
@@ -280,12 +286,6 @@ class TestTriggerRequest:
 
 def test_signatures_of_dlts_helper() -> None:
     """Parameters that the helper has keep their order and their defaults: a drop-in."""
-    import inspect
-
-    import dlt.helpers.dbt_cloud as seed
-
-    import dlt_dbt_cloud as ours
-
     names = ("run_dbt_cloud_job", "get_dbt_cloud_run_status", "DBTCloudClientV2")
     for name in names:
         theirs = inspect.signature(getattr(seed, name)).parameters.values()
@@ -295,8 +295,6 @@ def test_signatures_of_dlts_helper() -> None:
                 assert before.default == now.default
 
 
-def _positional(function: Callable[..., object]) -> list[object]:
-    import inspect
-
+def _positional(function: Callable[..., object]) -> list[inspect.Parameter]:
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]

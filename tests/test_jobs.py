@@ -79,10 +79,12 @@ def answers(api: responses.RequestsMock, *names: str, url: str = RUN_URL) -> Non
 
 
 def triggered(api: responses.RequestsMock, **changes: Any) -> None:
+    """Has the API create a run."""
     api.post(TRIGGER_URL, json=sample_run("run_queued", **changes))
 
 
 def no_artifacts(api: responses.RequestsMock) -> None:
+    """Has the API find no results of the run."""
     api.get(f"{RUN_URL}artifacts/run_results.json", status=404, json=sample("404"))
 
 
@@ -117,7 +119,7 @@ class TestWholeJourney:
 
     def test_malformed_job(self) -> None:
         """Nor is a word taken for a job."""
-        with pytest.raises(InvalidCredentialsException, match="`job_id` is a number.*'abc'"):
+        with pytest.raises(InvalidCredentialsException, match=r"`job_id` is a number.*'abc'"):
             run_dbt_cloud_job(configured(), job_id="abc")
 
     @pytest.mark.parametrize("name", ["wait_seconds", "wait_timeout"])
@@ -294,6 +296,7 @@ class TestAbort:
     """The deadline, Ctrl-C and SIGTERM."""
 
     def cancelled(self, api: responses.RequestsMock) -> None:
+        """Has the API cancel the run."""
         api.post(f"{RUN_URL}cancel/", json=sample("run_cancelled_by_user"))
 
     def test_deadline(
@@ -447,6 +450,7 @@ class TestLoad:
     LIST = f"{ACCOUNT}/runs/"
 
     def has_runs(self, api: responses.RequestsMock, *runs: dict[str, Any]) -> None:
+        """Has the job these runs, the newest first."""
         listed = {**sample("runs"), "data": list(runs)}
         listed["extra"]["pagination"] = {"count": len(runs), "total_count": len(runs)}
         api.get(self.LIST, json=listed)
@@ -459,6 +463,7 @@ class TestLoad:
         return {**run, "trigger": trigger, "created_at": late, **changes}
 
     def tag(self, api: responses.RequestsMock) -> str:
+        """Returns the tag of the run that was triggered."""
         return str(bodies(api)[0]["cause"]).rpartition("[")[2].rstrip("]")
 
     def first_call(
@@ -614,10 +619,9 @@ class TestLoad:
     ) -> None:
         """A load with failed jobs is refused by dlt's own exception, nothing is triggered."""
         pipeline = dlt.pipeline("bad", destination="duckdb", pipelines_dir="pipelines")
-        pipeline.run([{"id": 1}], table_name="t")
-        info = pipeline.last_trace.last_load_info
-        failed = info.load_packages[0].jobs
-        failed["failed_jobs"] = failed["completed_jobs"]
+        info = pipeline.run([{"id": 1}], table_name="t")
+        jobs = info.load_packages[0].jobs
+        jobs["failed_jobs"] = jobs["completed_jobs"]
         with pytest.raises(DestinationHasFailedJobs):
             run_with(load_info=info)
         assert len(api.calls) == 0

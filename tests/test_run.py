@@ -23,10 +23,12 @@ from tests.utils import sample
 
 
 def run_of(name: str, **changes: Any) -> DBTCloudRun:
+    """Returns a recorded run, some fields changed."""
     return DBTCloudRun({**sample(name)["data"], **changes})
 
 
 def failed_run() -> DBTCloudRun:
+    """Returns a run with a failed step, model and test."""
     run = run_of("run_error_related")
     run.failed_nodes = tuple(node for node in nodes(sample("run_results")) if node.is_failed)
     return run

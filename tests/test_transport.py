@@ -119,7 +119,9 @@ class TestErrorStatus:
     ) -> None:
         """A redirect is an error that names where it leads: the token is for one host alone."""
         api.get(RUN_URL, status=301, headers={"Location": "https://www.getdbt.com/x"})
-        with pytest.raises(DBTCloudHTTPException, match="redirects to www.getdbt.com. Is `base"):
+        with pytest.raises(
+            DBTCloudHTTPException, match=r"redirects to www\.getdbt\.com\. Is `base"
+        ):
             client.get_run_status(RUN_ID)
         assert len(api.calls) == 1
 
@@ -136,7 +138,7 @@ class TestErrorStatus:
     def test_unknown_status(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """A number that HTTP does not know is no crash."""
         api.get(RUN_URL, status=499, body="x" * 5000)
-        with pytest.raises(DBTCloudHTTPException, match="499 .unknown status.") as caught:
+        with pytest.raises(DBTCloudHTTPException, match=r"499 \(unknown status\)") as caught:
             client.get_run_status(RUN_ID)
         assert len(str(caught.value)) < 800
 
@@ -173,7 +175,7 @@ class TestOtherAnswers:
     ) -> None:
         """The same for lists."""
         api.get(f"{ACCOUNT}/runs/", json={"status": {"code": 200}, "data": None})
-        with pytest.raises(DBTCloudResponseException, match="answered without a list: None"):
+        with pytest.raises(DBTCloudResponseException, match="answered without a list: NoneType"):
             list(client.list_runs())
 
 
@@ -231,7 +233,7 @@ class TestTrouble:
         assert seconds is not None
         assert 40 < seconds < 55
 
-    @pytest.mark.parametrize("text", ["soon", "-1", "１", ""])
+    @pytest.mark.parametrize("text", ["soon", "-1", "\uff11", ""])
     def test_nonsense_retry_after(self, text: str) -> None:
         """Any other `Retry-After` counts as none."""
         assert retry_after(503, {"Retry-After": text}) is None

@@ -24,20 +24,24 @@ PATIENCE = 600.0
 
 
 def http_error(status_code: int, retry_after: float | None = None) -> DBTCloudAPIException:
+    """An answer with an error status."""
     return DBTCloudHTTPException(
         f"HTTP {status_code}", url="u", status_code=status_code, retry_after=retry_after
     )
 
 
 def dropped() -> DBTCloudAPIException:
+    """A connection that broke after the request was sent."""
     return DBTCloudConnectionException("dropped", url="u", is_transient=True, may_have_acted=True)
 
 
 def not_connected() -> DBTCloudAPIException:
+    """A connection that never stood."""
     return DBTCloudConnectionException("refused", url="u", is_transient=True, may_have_acted=False)
 
 
 def garbage() -> DBTCloudAPIException:
+    """Success with something else than the API's JSON."""
     return DBTCloudResponseException("<html>", url="u")
 
 
@@ -81,6 +85,7 @@ class World:
         self._looks = itertools.chain(self.looks, itertools.repeat(None))
 
     def send(self) -> DBTCloudRun:
+        """Answers a trigger request."""
         self.sent += 1
         creates, fault = next(self._sends)
         if creates:
@@ -92,6 +97,7 @@ class World:
         return DBTCloudRun(self.runs[-1])
 
     def find(self) -> list[DBTCloudRun]:
+        """Answers a look at the runs."""
         self.looked.append(self.timer.now())
         if fault := next(self._looks):
             raise fault
@@ -99,14 +105,17 @@ class World:
         return [DBTCloudRun(run) for run in self.runs if self.created_at[run.id] <= seen]
 
     def cancel(self, run_id: int) -> None:
+        """Cancels a run."""
         self.runs[run_id - 1]["status"] = 30
 
     def trigger(self) -> DBTCloudRun:
+        """Triggers one run, as the client does."""
         calls = Trigger(7, "[dlt:x] in its cause", "https://u", self.send, self.find, self.cancel)
         return trigger_once(calls, timer=self.timer, patience=PATIENCE)
 
     @property
     def alive(self) -> list[int]:
+        """The runs that were not cancelled."""
         return [run.id for run in self.runs if run["status"] == 1]
 
 
@@ -253,7 +262,7 @@ class TestAnswers:
     def test_down_all_the_time(self, timer: JumpingTimer) -> None:
         """An API that never had the request is certain not to have a run."""
         world = World(timer, [(False, not_connected()) for _ in range(99)])
-        with pytest.raises(DBTCloudNotTriggeredException, match="Job 7 was not triggered."):
+        with pytest.raises(DBTCloudNotTriggeredException, match=r"Job 7 was not triggered\."):
             world.trigger()
 
 
@@ -326,9 +335,7 @@ class TestCause:
         assert cause.endswith(f"[{tag}]")
         assert cause.startswith(text.strip()[:200])
 
-    @pytest.mark.parametrize(
-        ("text", "start"), [("x" * 400, "xxx"), ("🛫" * 400, "🛫🛫"), ("", "[")]
-    )
+    @pytest.mark.parametrize(("text", "start"), [("x" * 400, "xxx"), ("🛫" * 400, "🛫"), ("", "[")])
     def test_long_emoji_empty(self, text: str, start: str) -> None:
         """Too long a text is shortened and shows it, no text is no matter."""
         cause = tagged(text, "dlt:0011223344556677")

@@ -25,9 +25,11 @@ class JumpingTimer(Timer):
         self.sleeps: list[float] = []
 
     def now(self) -> float:
+        """Returns the time at which the clock stands."""
         return self.time
 
     def sleep(self, seconds: float) -> None:
+        """Puts the clock forward."""
         self.sleeps.append(seconds)
         self.time += seconds
 

@@ -1,0 +1,73 @@
+"""What is installed and imported."""
+
+import ast
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import dlt_dbt_cloud
+from dlt_dbt_cloud import exceptions
+
+PACKAGE = Path(dlt_dbt_cloud.__file__).parent
+
+
+def test_public_names() -> None:
+    """`__all__` is sorted and lists just what the package offers."""
+    public = [
+        name
+        for name, value in vars(dlt_dbt_cloud).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    ]
+    assert sorted(dlt_dbt_cloud.__all__) == dlt_dbt_cloud.__all__ == sorted(public)
+
+
+def test_every_exception_is_public_and_drawn() -> None:
+    """Each exception is in the tree of the docstring, and importable from the package."""
+    names = [name for name in vars(exceptions) if name.endswith("Exception")]
+    ours = [name for name in names if getattr(exceptions, name).__module__ == exceptions.__name__]
+    assert set(ours) <= set(dlt_dbt_cloud.__all__)
+    drawn = exceptions.__doc__ or ""
+    assert [name for name in ours if name not in drawn] == []
+
+
+def test_import_is_light() -> None:
+    """The import needs neither the local server's nor anyone else's packages."""
+    code = "import sys, dlt_dbt_cloud; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    heavy = {"flask", "werkzeug", "dbt", "duckdb", "pyarrow", "pandas", "pytest", "responses"}
+    assert heavy.isdisjoint(modules)
+
+
+def test_typed_and_licensed() -> None:
+    """Type checkers see the annotations; the license is Apache-2.0."""
+    assert (PACKAGE / "py.typed").exists()
+    metadata = importlib.metadata.metadata("dlt-dbt-cloud")
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.10"
+
+
+def test_dependencies() -> None:
+    """Without extras the package needs dlt and requests alone."""
+    requires = importlib.metadata.requires("dlt-dbt-cloud") or []
+    assert {r.split(">")[0] for r in requires if "extra ==" not in r} == {"dlt", "requests"}
+
+
+def test_modules_import_downwards() -> None:
+    """A module imports only modules that stand below it: the house has no circles."""
+    floors = [
+        {"exceptions", "log"},
+        {"configuration", "run", "timing"},
+        {"transport", "trigger", "wait"},
+        {"client"},
+        {"load", "outcome"},
+        {"watch"},
+        {"jobs"},
+    ]
+    level = {name: number for number, floor in enumerate(floors) for name in floor}
+    for name, number in level.items():
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        ours = [m.partition(".")[2] for m in imports if m and m.startswith("dlt_dbt_cloud.")]
+        assert all(level[module] < number for module in ours), name
