@@ -22,7 +22,11 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudWaitTimeoutException,
     InvalidCredentialsException,
 )
-from dlt_dbt_cloud.jobs import get_dbt_cloud_run_status, run_dbt_cloud_job
+from dlt_dbt_cloud.jobs import (
+    get_dbt_cloud_run_status,
+    run_dbt_cloud_job,
+    wait_for_dbt_cloud_runs,
+)
 from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
 
 __all__ = [
@@ -51,4 +55,5 @@ __all__ = [
     "InvalidCredentialsException",
     "get_dbt_cloud_run_status",
     "run_dbt_cloud_job",
+    "wait_for_dbt_cloud_runs",
 ]

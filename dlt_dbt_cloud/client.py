@@ -141,10 +141,22 @@ class DBTCloudClientV2:
         path = self._run_path(run_id)
         return DBTCloudRun.from_api(self._data(path, include_related=include_related), path)
 
-    def poll_run(self, run_id: int | str) -> DBTCloudRun:
+    def poll_run(self, run_id: int | str, *, include_related: tuple[str, ...] = ()) -> DBTCloudRun:
         """Returns a run as `get_run_status` does, but from one request that rides nothing out."""
         path = self._run_path(run_id)
-        return DBTCloudRun.from_api(self._transport.send("GET", path)["data"], path)
+        params = _query({"include_related": include_related})
+        return DBTCloudRun.from_api(self._transport.send("GET", path, params=params)["data"], path)
+
+    def poll_runs(self, **query: Any) -> list[DBTCloudRun]:
+        """Returns the first page of `list_runs`, from one request that rides nothing out."""
+        path = self._account_path("runs/")
+        envelope = self._transport.send("GET", path, params=_query({"limit": PAGE, **query}))
+        return [DBTCloudRun.from_api(item, path) for item in _list(envelope, path)]
+
+    def poll_runs_by_id(self, run_ids: list[int]) -> list[DBTCloudRun]:
+        """Returns the runs of these ids as far as they exist, from one request for every 100."""
+        chunks = [run_ids[start : start + PAGE] for start in range(0, len(run_ids), PAGE)]
+        return [run for chunk in chunks for run in self.poll_runs(pk__in=chunk)]
 
     def list_runs(self, **filters: Any) -> Iterator[DBTCloudRun]:
         """Yields runs over all pages, each page read when it is needed.
@@ -220,16 +232,7 @@ class DBTCloudClientV2:
         return trigger_once(trigger, timer=self.timer, patience=self.outage_timeout)
 
     def _newest_runs(self, job_id: int) -> list[DBTCloudRun]:
-        """Returns the newest runs of a job, read in one request that rides nothing out."""
-        path = self._account_path("runs/")
-        query = {
-            "job_definition_id": job_id,
-            "order_by": "-id",
-            "include_related": ["trigger"],
-            "limit": PAGE,
-        }
-        envelope = self._transport.send("GET", path, params=_query(query))
-        return [DBTCloudRun.from_api(item, path) for item in _list(envelope, path)]
+        return self.poll_runs(job_definition_id=job_id, order_by="-id", include_related=["trigger"])
 
     def _post_run(self, path: str, body: Mapping[str, Any] | None = None) -> DBTCloudRun:
         envelope = self._transport.send("POST", path, json=body)

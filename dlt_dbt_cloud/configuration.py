@@ -120,6 +120,9 @@ class DBTCloudConfiguration(BaseConfiguration):
     """How many times a failed run is continued from its failed step."""
     cancel_on_abort: bool = False
     """Whether Ctrl-C, SIGTERM and the deadline cancel the run that this call has triggered."""
+    reuse_queued: bool = False
+    """Whether a run of the job that is still queued, with the same overrides, is waited for in
+    place of a new one: it will see this load too."""
     outage_timeout: float = 10 * 60
     """How long an unreachable API is ridden out, in seconds. More than the five minutes for which
     dbt Cloud shuts out an account over its rate limit."""

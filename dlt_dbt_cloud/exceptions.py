@@ -137,12 +137,17 @@ class DBTCloudWaitException(DBTCloudException):
     """The wait ended before the run did. The run goes on.
 
     Attributes:
-        run: The run as last seen, a `DBTCloudRun`.
+        runs: The runs that had not ended, as last seen.
     """
 
-    def __init__(self, message: str, *, run: Any) -> None:
-        super().__init__(message)
-        self.run = run
+    def __init__(self, message: str, *, runs: list[Any]) -> None:
+        super().__init__(f"{message} The run goes on.")
+        self.runs = runs
+
+    @property
+    def run(self) -> Any:
+        """The run, where the wait was for one."""
+        return self.runs[0]
 
 
 class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):

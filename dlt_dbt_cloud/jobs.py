@@ -1,7 +1,7 @@
 """Run a dbt Cloud job: configuration in, run out."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
@@ -13,13 +13,10 @@ from dlt_dbt_cloud.configuration import (
     required_id,
     with_dbt_cloud_configuration,
 )
-from dlt_dbt_cloud.exceptions import DBTCloudJobNotUniqueException
-from dlt_dbt_cloud.load import load_cause, load_tag, may_adopt, runs_of_load
-from dlt_dbt_cloud.log import logger
+from dlt_dbt_cloud.progress import collector_of
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.watch import Watch
-
-MAX_JOBS_LISTED: Final = 20
+from dlt_dbt_cloud.start import Started, find_job_id, start_run
+from dlt_dbt_cloud.watch import Watch, watch_all
 
 
 @with_dbt_cloud_configuration
@@ -36,6 +33,7 @@ def run_dbt_cloud_job(
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
     retry_failed: int = DBTCloudConfiguration.retry_failed,
     cancel_on_abort: bool = DBTCloudConfiguration.cancel_on_abort,
+    reuse_queued: bool = DBTCloudConfiguration.reuse_queued,
 ) -> DBTCloudRun:
     """Triggers a dbt Cloud job exactly once, watches the run to its end, and returns it.
 
@@ -58,6 +56,9 @@ def run_dbt_cloud_job(
         retry_failed: How many times a failed run is continued from its failed step.
         cancel_on_abort: Whether Ctrl-C, SIGTERM and the deadline cancel a run that this call has
             triggered.
+        reuse_queued: Whether a run of the job that is still queued, with the same overrides, is
+            waited for in place of a new one: it will see this load too. One that has started may
+            have missed it, and is never reused.
 
     Returns:
         The run: the API's dict, and more.
@@ -109,7 +110,50 @@ def get_dbt_cloud_run_status(
     with signals.intercepted_signals():
         client = DBTCloudClientV2(credentials=credentials)
         run = client.get_run_status(required_id("run_id", credentials.run_id))
-        return Watch(client, credentials, run, is_own=False).conclude()
+        return Watch(client, credentials, Started(run, is_own=False), collector_of()).conclude()
+
+
+@with_dbt_cloud_configuration
+def wait_for_dbt_cloud_runs(
+    runs: Iterable[DBTCloudRun | int | str],
+    credentials: DBTCloudConfiguration = dlt.secrets.value,
+    wait_seconds: float = DBTCloudConfiguration.wait_seconds,
+    *,
+    wait_timeout: float = DBTCloudConfiguration.wait_timeout,
+    raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+) -> list[DBTCloudRun]:
+    """Waits for many runs at once, and returns them in the same order when all have ended.
+
+    One thread, and one request for every 100 runs a look. Each run is logged as it ends, and one
+    that fails does not keep the others from being watched.
+
+    Args:
+        runs: Runs as `run_dbt_cloud_job(wait_for_outcome=False)` returns them, or their ids.
+        credentials: Settings that win over what dlt's providers have.
+        wait_seconds: Longest interval between two looks, in seconds.
+        wait_timeout: Longest wait in seconds.
+        raise_on_failure: Whether a run that did not succeed raises, after all have ended.
+
+    Raises:
+        InvalidCredentialsException: A setting or an id is missing or malformed. Nothing was sent.
+        DBTCloudHTTPException: The API refused, e.g. a run is not in this account.
+        DBTCloudWaitTimeoutException: Some runs had not ended after `wait_timeout`.
+        DBTCloudRunUnreachableException: The API stayed down while runs went on.
+        DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
+    """
+    with signals.intercepted_signals():
+        client = DBTCloudClientV2(credentials=credentials)
+        return watch_all(client, credentials, _known_runs(client, list(runs)), collector_of())
+
+
+def _known_runs(client: DBTCloudClientV2, runs: list[DBTCloudRun | int | str]) -> list[DBTCloudRun]:
+    """Returns runs, those that are given as ids read from the API."""
+    given = {run.id: run for run in runs if isinstance(run, DBTCloudRun)}
+    ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in runs]
+    read = {run.id: run for run in client.poll_runs_by_id([i for i in ids if i not in given])}
+    known = {**read, **given}
+    # One that is not in the list is asked for by itself: the API's answer says why.
+    return [known.get(run_id) or client.get_run_status(run_id) for run_id in ids]
 
 
 def run_job(
@@ -122,66 +166,5 @@ def run_job(
     if load_info is not None:
         load_info.raise_on_failed_jobs()
     request = config.trigger_request(data)
-    job_id = find_job_id(client, config)
-    # A load that brought nothing has no identity: it gets a run of its own.
-    if load_info is None or not load_info.loads_ids:
-        run = client.trigger_run(job_id, request)
-        return Watch(client, config, run, is_own=True).conclude()
-    return _run_job_for_load(client, config, job_id, request, load_info)
-
-
-def _run_job_for_load(
-    client: DBTCloudClientV2,
-    config: DBTCloudConfiguration,
-    job_id: int,
-    request: dict[str, Any],
-    load_info: LoadInfo,
-) -> DBTCloudRun:
-    tag = load_tag(load_info, job_id, request)
-    earlier = runs_of_load(client, job_id, tag, load_info)
-    run = next((run for run in earlier if may_adopt(run, retry_failed=config.retry_failed)), None)
-    if run is not None:
-        logger.info("The load has run %d of job %d already: %s", run.id, job_id, run.url)
-        return Watch(client, config, run, is_own=False).conclude()
-    if request["cause"] == DBTCloudConfiguration.cause:
-        request["cause"] = load_cause(load_info)
-    known = frozenset(run.id for run in earlier)
-    run = client.trigger_run(job_id, request, tag=tag, known=known)
-    return Watch(client, config, run, is_own=True).conclude()
-
-
-def find_job_id(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> int:
-    """Returns the id of the configured job.
-
-    Raises:
-        InvalidCredentialsException: If neither an id nor a name is configured.
-        DBTCloudJobNotUniqueException: If no job has the name, or several have.
-    """
-    if config.job_id or not config.job_name:
-        return required_id("job_id", config.job_id)
-    where = {"project_id": config.project_id, "environment_id": config.environment_id}
-    jobs = list(client.list_jobs(**where))
-    matches = [job for job in jobs if job.get("name") == config.job_name]
-    if len(matches) == 1:
-        return required_id("job_id", matches[0].get("id"))
-    raise _not_unique(config.job_name, matches, jobs)
-
-
-def _not_unique(
-    name: str, matches: list[dict[str, Any]], jobs: list[dict[str, Any]]
-) -> DBTCloudJobNotUniqueException:
-    found = matches or jobs
-    lines = [
-        f"  {job.get('name')!r}: job_id {job.get('id')}, project_id {job.get('project_id')},"
-        f" environment_id {job.get('environment_id')}"
-        for job in found[:MAX_JOBS_LISTED]
-    ]
-    if len(found) > MAX_JOBS_LISTED:
-        lines.append(f"  and {len(found) - MAX_JOBS_LISTED} more")
-    problem = (
-        f"{len(matches)} jobs are named {name!r}: set `project_id`, `environment_id` or `job_id`."
-        if matches
-        else f"No job is named {name!r}. There are {len(jobs)}, as far as the token may see:"
-    )
-    message = "\n".join([problem, *lines])
-    return DBTCloudJobNotUniqueException(message, job_name=name, matches=matches)
+    started = start_run(client, config, find_job_id(client, config), request, load_info)
+    return Watch(client, config, started, collector_of(load_info)).conclude()

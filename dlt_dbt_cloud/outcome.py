@@ -20,6 +20,7 @@ def with_outcome(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
 
     What can't be read is left out with a warning: the outcome of the run is known already.
     """
+    usual = run.usual
     try:
         related = client.get_run_status(run.id, include_related=RELATED)
         # A reading that lags behind does not take the outcome back.
@@ -29,6 +30,7 @@ def with_outcome(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
             run.failed_nodes = tuple(_failed_nodes(client, run))
     except DBTCloudAPIException as error:
         logger.warning("Of run %d not all is known: %s", run.id, error)
+    run.usual = usual
     return run
 
 

@@ -13,6 +13,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
+from dlt_dbt_cloud.schedule import UsualTimes
 
 MAX_NODES: Final = 10
 """Failed nodes that the text of a run shows at most."""
@@ -59,6 +60,7 @@ class DBTCloudRun(dict[str, Any]):
     """
 
     failed_nodes: tuple[DBTCloudNode, ...] = ()
+    usual: UsualTimes | None = None
 
     @classmethod
     def from_api(cls, data: Any, url: str) -> "DBTCloudRun":
@@ -78,6 +80,11 @@ class DBTCloudRun(dict[str, Any]):
         return int(self["id"])
 
     @property
+    def job_id(self) -> int:
+        """The id of the job."""
+        return int(self.get("job_definition_id") or 0)
+
+    @property
     def status(self) -> int | None:
         """The number of the status, see `DBTCloudRunStatus`. None where the API gave none."""
         status = self.get("status")
@@ -95,6 +102,11 @@ class DBTCloudRun(dict[str, Any]):
     def is_queued(self) -> bool:
         """Whether the run waits for its turn."""
         return self.status == DBTCloudRunStatus.QUEUED
+
+    @property
+    def was_started(self) -> bool:
+        """Whether the run has left the queue."""
+        return self.get("started_at") is not None
 
     @property
     def is_complete(self) -> bool:
@@ -128,6 +140,16 @@ class DBTCloudRun(dict[str, Any]):
     def is_cancelled(self) -> bool:
         """Whether a person or dbt Cloud cancelled the run."""
         return self.status == DBTCloudRunStatus.CANCELLED and not self.is_timed_out
+
+    @property
+    def queued_seconds(self) -> float:
+        """Seconds in the queue, up to now while it is queued."""
+        return seconds(self.get("queued_duration"))
+
+    @property
+    def run_seconds(self) -> float:
+        """Seconds since the run has started, or in all when it has ended."""
+        return seconds(self.get("run_duration"))
 
     @property
     def url(self) -> str:
@@ -181,6 +203,18 @@ class DBTCloudRun(dict[str, Any]):
         return "\n".join(_text(self))
 
 
+def seconds(duration: Any) -> float:
+    """Returns the seconds in a duration of the API: `HH:MM:SS`, also with more than 23 hours."""
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d)", str(duration))
+    return 3600.0 * int(parts[1]) + 60 * int(parts[2]) + int(parts[3]) if parts else 0.0
+
+
+def clock(duration: float) -> str:
+    """Returns seconds as the API writes durations."""
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
+
+
 def _text(run: DBTCloudRun) -> Iterator[str]:
     yield f"dbt Cloud run {run.id} of job {run.job_name}: {_outcome(run)}"
     if run.get("status_message") and not run.is_success:
@@ -200,7 +234,9 @@ def _outcome(run: DBTCloudRun) -> str:
     queued, ran = run.get("queued_duration"), run.get("run_duration")
     if not queued or not ran:
         return outcome
-    return f"{outcome}, {ran} after {queued} in the queue"
+    is_slow = run.usual is not None and run.usual.is_much_exceeded_by(run.run_seconds)
+    usually = f" (usually {clock(run.usual.ran)})" if run.usual and is_slow else ""
+    return f"{outcome}, {ran}{usually} after {queued} in the queue"
 
 
 def _step_text(step: dict[str, Any]) -> str:

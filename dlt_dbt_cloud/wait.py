@@ -1,6 +1,7 @@
-"""Wait for a run to end: when to look, and when to stop looking."""
+"""Wait for runs to end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -12,96 +13,111 @@ from dlt_dbt_cloud.exceptions import (
 )
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.schedule import UsualTimes, poll_interval
 from dlt_dbt_cloud.timing import Timer
 
 NEW_RUN_GRACE: Final = 60.0
 """Seconds after a trigger in which the API may not find the run (PrefectHQ/prefect#12959)."""
 
 
-def poll_interval(waited: float, wait_seconds: float) -> float:
-    """Returns the seconds until the next look at a run.
+@dataclass
+class Wait:
+    """A wait for one run or for several.
 
-    A twentieth of the time waited, so that the end of a run is seen within 5 % of its time, but at
-    least 1 s and at most `wait_seconds`. With the default of 10 s no run costs more than 46 looks
-    more than looking every 10 s would.
-
-    Args:
-        waited: Seconds since the wait began.
-        wait_seconds: The longest interval. Below 0.1 s the API would be flooded.
-    """
-    return max(0.1, min(wait_seconds, max(1.0, waited / 20)))
-
-
-def wait_for_run(
-    poll: Callable[[], DBTCloudRun],
-    run: DBTCloudRun,
-    *,
-    timer: Timer,
-    deadline: float,
-    wait_seconds: float,
-    outage_timeout: float,
-    is_new: bool,
-) -> DBTCloudRun:
-    """Returns the run when it has ended.
-
-    Args:
-        poll: Reads the run, in one request.
-        run: The run as last seen.
+    Attributes:
+        poll: Reads the runs of these ids, in one request as long as they are not very many.
         timer: Clock and sleep.
-        deadline: Reading of the clock at which the wait ends. The run is read once more there.
+        deadline: Reading of the clock at which the wait ends. The runs are read once more there.
         wait_seconds: Longest interval between two looks.
         outage_timeout: How long an API that is down is ridden out, in seconds.
-        is_new: Whether the run was triggered just now, so that the API may not find it yet.
-
-    Raises:
-        DBTCloudWaitTimeoutException: At the deadline.
-        DBTCloudRunUnreachableException: The API stayed down.
-        DBTCloudHTTPException: The API refused to tell.
-        SignalReceivedException: SIGINT or SIGTERM was received.
+        is_new: Whether the runs were triggered just now, so that the API may not find them yet.
+        usual: How long runs usually take, by job.
+        on_look: Is told of each run that was looked at.
     """
-    started = seen = timer.now()
-    pause = 0.0
-    while run.in_progress:
-        pause = max(pause, poll_interval(timer.now() - started, wait_seconds))
-        timer.sleep(max(0.0, min(pause, deadline - timer.now())))
-        pause = 0.0
-        try:
-            run = _noting_change(run, poll())
-            seen = timer.now()
-        except DBTCloudAPIException as error:
-            in_grace = is_new and timer.now() - started < NEW_RUN_GRACE
-            if not _passes(error, in_grace=in_grace):
-                raise
-            pause = error.retry_after or 0.0
-            _check_outage(error, run, timer.now() - seen, outage_timeout)
-        if run.in_progress and timer.now() >= deadline:
+
+    poll: Callable[[list[int]], Iterable[DBTCloudRun]]
+    timer: Timer
+    deadline: float
+    wait_seconds: float
+    outage_timeout: float
+    is_new: bool = False
+    usual: Mapping[int, UsualTimes | None] = field(default_factory=dict)
+    on_look: Callable[[DBTCloudRun], None] | None = None
+
+    def ended(self, runs: Iterable[DBTCloudRun]) -> Iterator[DBTCloudRun]:
+        """Yields each run when it has ended.
+
+        Raises:
+            DBTCloudWaitTimeoutException: At the deadline.
+            DBTCloudRunUnreachableException: The API stayed down.
+            DBTCloudHTTPException: The API refused to tell.
+            SignalReceivedException: SIGINT or SIGTERM was received.
+        """
+        waiting = {run.id: run for run in runs}
+        started = seen = self.timer.now()
+        asked = 0.0  # seconds that the API asked to wait
+        yield from _ended_of(waiting)
+        while waiting:
+            interval = self._interval(waiting.values(), self.timer.now() - started)
+            self.timer.sleep(max(0.0, min(max(asked, interval), self.deadline - self.timer.now())))
+            asked = 0.0
+            try:
+                self._look(waiting)
+                seen = self.timer.now()
+            except DBTCloudAPIException as error:
+                self._check_error(error, list(waiting.values()), started, seen)
+                asked = error.retry_after or 0.0
+            yield from _ended_of(waiting)
+            self._check_deadline(list(waiting.values()), started)
+
+    def _interval(self, runs: Iterable[DBTCloudRun], waited: float) -> float:
+        return min(
+            poll_interval(waited, self.wait_seconds, run.run_seconds, self.usual.get(run.job_id))
+            for run in runs
+        )
+
+    def _look(self, waiting: dict[int, DBTCloudRun]) -> None:
+        for run in self.poll(list(waiting)):
+            if run.status != waiting[run.id].status:
+                logger.info("dbt Cloud run %d: %s", run.id, run.status_name)
+            waiting[run.id] = run
+            if self.on_look:
+                self.on_look(run)
+
+    def _check_error(
+        self, error: DBTCloudAPIException, runs: list[DBTCloudRun], started: float, seen: float
+    ) -> None:
+        """Raises if looking again will not help, or has not helped for long."""
+        in_grace = self.is_new and self.timer.now() - started < NEW_RUN_GRACE
+        if not _passes(error, in_grace=in_grace):
+            raise error
+        unseen = self.timer.now() - seen
+        if unseen > self.outage_timeout:
+            raise DBTCloudRunUnreachableException(
+                f"dbt Cloud gave no status of {_names(runs)} for {unseen:.0f} s. {error}", runs=runs
+            ) from error
+        logger.warning("%s %s is looked at again.", error, _names(runs))
+
+    def _check_deadline(self, runs: list[DBTCloudRun], started: float) -> None:
+        now = self.timer.now()
+        if runs and now >= self.deadline:
             raise DBTCloudWaitTimeoutException(
-                f"dbt Cloud run {run.id} has not ended within {timer.now() - started:.0f} s"
-                f" ({run.status_name}). It goes on.",
-                run=run,
+                f"{_names(runs)} has not ended within {now - started:.0f} s.", runs=runs
             )
-    return run
 
 
-def _noting_change(before: DBTCloudRun, now: DBTCloudRun) -> DBTCloudRun:
-    if now.status != before.status:
-        logger.info("dbt Cloud run %d: %s", now.id, now.status_name)
-    return now
+def _ended_of(waiting: dict[int, DBTCloudRun]) -> Iterator[DBTCloudRun]:
+    for run in [run for run in waiting.values() if run.is_complete]:
+        yield waiting.pop(run.id)
 
 
 def _passes(error: DBTCloudAPIException, *, in_grace: bool) -> bool:
-    """Tells whether a run that has been read before may well be readable again."""
+    """Tells whether runs that could be read before may well be readable again."""
     if not isinstance(error, DBTCloudHTTPException):
         return True
     return error.is_transient or (in_grace and error.status_code == HTTPStatus.NOT_FOUND)
 
 
-def _check_outage(
-    error: DBTCloudAPIException, run: DBTCloudRun, unseen: float, outage_timeout: float
-) -> None:
-    if unseen > outage_timeout:
-        raise DBTCloudRunUnreachableException(
-            f"dbt Cloud gave no status of run {run.id} for {unseen:.0f} s. It goes on. {error}",
-            run=run,
-        ) from error
-    logger.warning("%s The run goes on and is looked at again.", error)
+def _names(runs: list[DBTCloudRun]) -> str:
+    names = [f"{run.id} ({run.status_name})" for run in runs]
+    return f"dbt Cloud run{'s' if len(runs) > 1 else ''} {', '.join(names)}"

@@ -1,6 +1,12 @@
 """Watch a run and its retries to the end, and leave no doubt where it is when the watch ends."""
 
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
 from dlt.common.runtime import signals
+from dlt.common.runtime.collector_base import Collector
 
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
@@ -9,12 +15,64 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudWaitTimeoutException,
 )
+from dlt_dbt_cloud.history import usual_times
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.outcome import with_outcome
+from dlt_dbt_cloud.progress import Progress
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.wait import wait_for_run
+from dlt_dbt_cloud.schedule import UsualTimes
+from dlt_dbt_cloud.start import Started
+from dlt_dbt_cloud.wait import Wait
 
-CANCEL_ATTEMPTS = 3
+CANCEL_ATTEMPTS: Final = 3
+
+
+def watch_all(
+    client: DBTCloudClientV2,
+    config: DBTCloudConfiguration,
+    runs: list[DBTCloudRun],
+    collector: Collector | None = None,
+) -> list[DBTCloudRun]:
+    """Returns the runs, in the same order, when all of them have ended.
+
+    A run that fails does not keep the others from being watched; each is logged as it ends.
+
+    Raises:
+        DBTCloudWaitException: The wait ended before all runs did.
+        DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
+    """
+    latest = {run.id: run for run in runs}
+
+    def look(run: DBTCloudRun) -> None:
+        latest[run.id] = run
+
+    wait = Wait(
+        poll=client.poll_runs_by_id,
+        timer=client.timer,
+        deadline=client.timer.now() + config.wait_timeout,
+        wait_seconds=config.wait_seconds,
+        outage_timeout=config.outage_timeout,
+        on_look=look,
+    )
+    try:
+        with Progress(collector, "dbt Cloud runs", client.timer) as progress:
+            for run in wait.ended(list(latest.values())):
+                latest[run.id] = _told(with_outcome(client, run) if not run.is_success else run)
+                progress.show_ended(1, len(latest))
+        signals.raise_if_signalled()
+    except BaseException:
+        going_on = [run.id for run in latest.values() if run.in_progress]
+        logger.warning("To reattach: wait_for_dbt_cloud_runs(%s)", going_on)
+        raise
+    if config.raise_on_failure:
+        for run in latest.values():
+            run.raise_on_failure()
+    return [latest[run.id] for run in runs]
+
+
+def _told(run: DBTCloudRun) -> DBTCloudRun:
+    logger.log(logging.INFO if run.is_success else logging.ERROR, "%s", run)
+    return run
 
 
 class Watch:
@@ -23,22 +81,21 @@ class Watch:
     Args:
         client: The client.
         config: The waiting policy.
-        run: The run as last seen.
-        is_own: Whether this call has triggered it. Another's run is never cancelled.
+        started: The run.
+        collector: What shows the progress, None to show none.
     """
 
     def __init__(
         self,
         client: DBTCloudClientV2,
         config: DBTCloudConfiguration,
-        run: DBTCloudRun,
-        *,
-        is_own: bool,
+        started: Started,
+        collector: Collector | None = None,
     ) -> None:
         self.client = client
         self.config = config
-        self.run = run
-        self.is_own = is_own
+        self.run, self.is_own, self.rejoin = started
+        self.collector = collector
         self.deadline = client.timer.now() + config.wait_timeout
 
     def conclude(self) -> DBTCloudRun:
@@ -48,71 +105,94 @@ class Watch:
             DBTCloudWaitException: The wait ended before the run did.
             DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
         """
-        try:
+        with self._telling_where_it_is():
             if self.config.wait_for_outcome:
-                self._wait_for_all()
+                self._wait()
+                self._rejoin_while_cancelled()
+                self._retry_while_failed()
             if self.run.is_complete:
                 self._tell_outcome()
             else:
-                logger.info(self._whereabouts())
-        except (KeyboardInterrupt, SystemExit, DBTCloudWaitTimeoutException):
-            self._abort()
-            logger.warning(self._whereabouts())
-            raise
-        except Exception:
-            logger.warning(self._whereabouts())
-            raise
+                logger.info("%s", self._whereabouts())
+            signals.raise_if_signalled()
         return self.run
 
-    def _wait_for_all(self) -> None:
-        self._wait()
-        for _ in range(self.config.retry_failed):
-            if not (self.run.is_error and self._retry()):
-                break
-            self._wait()
-        signals.raise_if_signalled()
+    @contextmanager
+    def _telling_where_it_is(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | SystemExit | DBTCloudWaitTimeoutException):
+                self._cancel_if_wanted()
+            logger.warning("%s", self._whereabouts())
+            raise
 
     def _wait(self) -> None:
-        def poll() -> DBTCloudRun:
-            self.run = self.client.poll_run(self.run.id)
-            return self.run
+        if self.run.is_complete:
+            return
+        usual = usual_times(self.client, self.run)
+        title = f"dbt Cloud job {self.run.job_name}"
+        with Progress(self.collector, title, self.client.timer, usual) as progress:
 
-        wait_for_run(
-            poll,
-            self.run,
+            def look(run: DBTCloudRun) -> None:
+                self.run = run
+                progress.show(run)
+
+            (self.run,) = self._new_wait(usual, look).ended([self.run])
+        self.run.usual = usual
+        signals.raise_if_signalled()  # one that came with the last look
+
+    def _new_wait(self, usual: UsualTimes | None, look: Callable[[DBTCloudRun], None]) -> Wait:
+        # What is shown is to be fresh: steps are asked for, and looks are not saved.
+        related, known = (("run_steps",), None) if self.collector else ((), usual)
+        return Wait(
+            poll=lambda ids: [self.client.poll_run(ids[0], include_related=related)],
             timer=self.client.timer,
             deadline=self.deadline,
             wait_seconds=self.config.wait_seconds,
             outage_timeout=self.config.outage_timeout,
             is_new=self.is_own,
+            usual={self.run.job_id: known},
+            on_look=look,
         )
+
+    def _rejoin_while_cancelled(self) -> None:
+        """Finds another run where a shared one was cancelled in the queue: none has covered us."""
+        while (
+            self.rejoin and not self.is_own and self.run.is_cancelled and not self.run.was_started
+        ):
+            self.run, self.is_own = self.rejoin()
+            self._wait()
+
+    def _retry_while_failed(self) -> None:
+        for _ in range(self.config.retry_failed):
+            if not (self.run.is_error and self._retry()):
+                return
+            self._wait()
 
     def _retry(self) -> bool:
         """Continues the failed run from its failed step, where the API can."""
-        if not self.run.get("can_retry"):
-            reason = self.run.get("retry_not_supported_reason") or "the API gives no reason"
-            logger.warning("Run %d can't be retried: %s", self.run.id, reason)
+        failed = self.run
+        if not failed.get("can_retry"):
+            reason = failed.get("retry_not_supported_reason") or "the API gives no reason"
+            logger.warning("Run %d can't be retried: %s", failed.id, reason)
             return False
         try:
-            retried, self.run = self.run, self.client.retry_run(self.run.id)
+            self.run = self.client.retry_run(failed.id)
         except DBTCloudHTTPException as error:
-            logger.warning("Run %d was not retried: %s", self.run.id, error)
+            logger.warning("Run %d was not retried: %s", failed.id, error)
             return False
         self.is_own = True
-        logger.warning("Run %d failed and is continued by run %d.", retried.id, self.run.id)
+        logger.warning("Run %d failed and is continued by run %d.", failed.id, self.run.id)
         return True
 
     def _tell_outcome(self) -> None:
         self.run = with_outcome(self.client, self.run)
         if self.config.raise_on_failure:
             self.run.raise_on_failure()
-        if self.run.is_success:
-            logger.info("%s", self.run)
-        else:
-            logger.error("%s", self.run)
+        _told(self.run)
 
-    def _abort(self) -> None:
-        """Cancels the run, if that is wanted and it is our own."""
+    def _cancel_if_wanted(self) -> None:
         if not (self.config.cancel_on_abort and self.is_own and self.run.in_progress):
             return
         for _ in range(CANCEL_ATTEMPTS):
@@ -122,7 +202,7 @@ class Watch:
                 logger.error("Run %d was not cancelled: %s", self.run.id, error)
             else:
                 logger.warning("Run %d is cancelled.", self.run.id)
-                break
+                return
 
     def _whereabouts(self) -> str:
         run = self.run

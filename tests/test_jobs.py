@@ -95,11 +95,12 @@ class TestWholeJourney:
         self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
     ) -> None:
         """Triggered once, watched until it has ended, read once more with all that it tells."""
+        api.get(f"{ACCOUNT}/runs/", json=sample("runs"))
         triggered(api)
         answers(api, "run_queued", "run_running", "run_success", "run_success_related")
         run = run_with()
         assert run == sample("run_success_related")["data"]
-        assert [call.request.method for call in api.calls] == ["POST", *["GET"] * 4]
+        assert [call.request.method for call in api.calls] == ["POST", *["GET"] * 5]
 
     def test_public_function(self, api: responses.RequestsMock) -> None:
         """The same through the public function, with what dlt's helper takes."""
@@ -654,6 +655,72 @@ class TestLoad:
         self.has_runs(api)
         triggered(api)
         assert run_dbt_cloud_job(load_info=load_info, wait_for_outcome=False).is_queued
+
+
+class TestReuseQueued:
+    """`reuse_queued`: a run that waits in the queue will see this load too."""
+
+    RUNS = f"{ACCOUNT}/runs/"
+
+    def queued(self, api: responses.RequestsMock, *ids: int, **trigger: Any) -> None:
+        """Has the job these runs in its queue, or, without one, always those that were seen."""
+        cause = {"cause": "another's [dlt:x]", **trigger}
+        runs = [{**sample("run_queued")["data"], "id": n, "trigger": cause} for n in ids]
+        api.get(self.RUNS, json={**sample("runs"), "data": runs})
+
+    def test_queued_run_is_waited_for(
+        self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
+    ) -> None:
+        """Nothing is triggered, and the queued run is the outcome."""
+        self.queued(api, RUN_ID)
+        answers(api, "run_success")
+        assert run_with(reuse_queued=True).is_success
+        assert bodies(api) == []
+
+    def test_other_overrides(
+        self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
+    ) -> None:
+        """A queued run that builds something else is none for us."""
+        self.queued(api, 5, schema_override="ci")
+        triggered(api)
+        run_with(reuse_queued=True, wait_for_outcome=False)
+        assert len(bodies(api)) == 1
+
+    def test_younger_is_cancelled(
+        self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
+    ) -> None:
+        """Two that were triggered at the same moment settle on the older one."""
+        self.queued(api)
+        triggered(api)
+        self.queued(api, 5, RUN_ID)
+        api.post(f"{RUN_URL}cancel/", json=sample("run_cancelled_by_user"))
+        assert run_with(reuse_queued=True, wait_for_outcome=False).id == 5
+
+    def test_joined_run_is_cancelled(
+        self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
+    ) -> None:
+        """If the run that we joined is cancelled in the queue, another one is found."""
+        self.queued(api, 5)
+        cancelled = sample_run("run_cancelled_by_user", id=5)
+        api.get(f"{self.RUNS}5/", json=cancelled)
+        api.get(self.RUNS, json=sample("runs"))  # the history, once
+        self.queued(api, 6)
+        api.get(self.RUNS, json={**sample("runs"), "data": [cancelled["data"]]})
+        self.queued(api)
+        triggered(api)
+        self.queued(api)
+        answers(api, "run_success")
+        assert run_with(reuse_queued=True).id == RUN_ID
+
+    def test_joined_run_is_not_ours_to_cancel(
+        self, run_with: Callable[..., DBTCloudRun], api: responses.RequestsMock
+    ) -> None:
+        """A run that we joined is not cancelled at the deadline."""
+        self.queued(api, RUN_ID)
+        answers(api, "run_running")
+        with pytest.raises(DBTCloudWaitTimeoutException):
+            run_with(reuse_queued=True, cancel_on_abort=True, wait_timeout=5)
+        assert bodies(api) == []
 
 
 class TestJobName:

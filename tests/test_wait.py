@@ -16,7 +16,8 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudWaitTimeoutException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.wait import NEW_RUN_GRACE, poll_interval, wait_for_run
+from dlt_dbt_cloud.schedule import poll_interval
+from dlt_dbt_cloud.wait import NEW_RUN_GRACE, Wait
 from tests.utils import JumpingTimer
 
 QUEUED = DBTCloudRun(id=1, status=1)
@@ -42,19 +43,19 @@ PASSING: list[DBTCloudAPIException] = [
 def wait(answers: Iterator[Answer], timer: JumpingTimer, **changes: Any) -> DBTCloudRun:
     """Waits for a run whose polls are answered with a status or an error."""
 
-    def poll() -> DBTCloudRun:
+    def poll(_: list[int]) -> list[DBTCloudRun]:
         answer = next(answers)
         if isinstance(answer, DBTCloudAPIException):
             raise answer
-        return DBTCloudRun(id=1, status=answer)
+        return [DBTCloudRun(id=1, status=answer)]
 
     policy: dict[str, Any] = {
         "deadline": timer.now() + 3600,
         "wait_seconds": 10,
         "outage_timeout": 600,
-        "is_new": False,
     }
-    return wait_for_run(poll, QUEUED, timer=timer, **{**policy, **changes})
+    (run,) = Wait(poll, timer, **{**policy, **changes}).ended([QUEUED])
+    return run
 
 
 def statuses(*given: Answer) -> Iterator[Answer]:
@@ -105,12 +106,16 @@ class TestEnd:
     def test_ended_run(self, timer: JumpingTimer) -> None:
         """A run that has ended already is returned without a request."""
         run = DBTCloudRun(id=1, status=20)
-        policy = {"deadline": 0.0, "wait_seconds": 1.0, "outage_timeout": 1.0}
-        assert wait_for_run(pytest.fail, run, timer=timer, is_new=False, **policy) is run
+        wait = Wait(
+            lambda _: pytest.fail("asked"), timer, deadline=0, wait_seconds=1, outage_timeout=1
+        )
+        assert list(wait.ended([run])) == [run]
 
     def test_deadline(self, timer: JumpingTimer) -> None:
         """The last sleep ends at the deadline, and the run is read once more there."""
-        with pytest.raises(DBTCloudWaitTimeoutException, match=r"within 33 s \(Running\)") as e:
+        with pytest.raises(
+            DBTCloudWaitTimeoutException, match=r"run 1 \(Running\) has not ended within 33 s"
+        ) as e:
             wait(statuses(1, 3), timer, deadline=timer.now() + 33)
         assert sum(timer.sleeps) == pytest.approx(33)
         assert e.value.run.status == 3
@@ -152,7 +157,9 @@ class TestTrouble:
 
     def test_stays(self, timer: JumpingTimer) -> None:
         """An API that stays down is given up on, and the error says that the run goes on."""
-        with pytest.raises(DBTCloudRunUnreachableException, match=r"It goes on\. HTTP 503") as e:
+        with pytest.raises(
+            DBTCloudRunUnreachableException, match=r"HTTP 503 The run goes on\."
+        ) as e:
             wait(statuses(1, 3, http_error(503)), timer)
         assert 600 < sum(timer.sleeps) < 620
         assert e.value.run.id == 1

@@ -1,0 +1,50 @@
+# Each target builds what it needs: `make demo` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export RUNTIME__DLTHUB_TELEMETRY := false
+
+# What `dependencies` declares as the least, as exact versions.
+LOWEST := $(shell sed -n 's/^dependencies = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",' | sed 's/>=/==/g')
+
+.PHONY: demo test lint types check bench test-lowest test-wheel clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+test: $(VENV)/installed
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+check: lint types test
+
+bench: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks
+
+# The lowest versions that the package declares, with the unit tests.
+test-lowest: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" --editable . pytest responses hypothesis
+	$(VENV)-lowest/bin/python -m pytest tests/test_*.py
+
+# The built wheel, in an environment that has nothing else.
+test-wheel: $(VENV)/installed
+	rm -rf dist $(VENV)-wheel
+	$(BIN)/python -m build --outdir dist > /dev/null
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
+	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, DBTCloudClientV2; print('wheel works')"
+
+clean:
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-wheel dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,320 @@
+"""Watching: what is shown, what history tells, and many runs at once."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dlt
+import pytest
+import requests
+import responses
+from dlt.common.runtime.collector import DictCollector, LogCollector, NullCollector
+
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudHTTPException,
+    DBTCloudRun,
+    DBTCloudRunFailedException,
+    DBTCloudWaitTimeoutException,
+    InvalidCredentialsException,
+    run_dbt_cloud_job,
+    wait_for_dbt_cloud_runs,
+)
+from dlt_dbt_cloud.history import usual_times
+from dlt_dbt_cloud.progress import collector_of
+from dlt_dbt_cloud.start import Started
+from dlt_dbt_cloud.watch import Watch, watch_all
+from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingTimer, configured, sample
+
+RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
+RUNS_URL = f"{ACCOUNT}/runs/"
+
+
+def a_run(run_id: int, name: str = "run_running", **changes: Any) -> DBTCloudRun:
+    """Returns a recorded run with another id."""
+    return DBTCloudRun({**sample(name)["data"], "id": run_id, **changes})
+
+
+def listed(runs: list[DBTCloudRun]) -> dict[str, Any]:
+    """Returns the API's list of these runs."""
+    pagination = {"count": len(runs), "total_count": len(runs)}
+    return {"status": {"code": 200}, "data": runs, "extra": {"pagination": pagination}}
+
+
+class Recorder(DictCollector):
+    """Remembers what was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[str, int, Any, Any]] = []
+
+    def update(  # type: ignore[override]
+        self, name: str, inc: int = 1, total: Any = None, message: Any = None, **_: Any
+    ) -> None:
+        """Remembers an update."""
+        self.shown.append((name, inc, total, message))
+
+
+class TestProgress:
+    """What dlt's collectors are told."""
+
+    def watch(
+        self, client: DBTCloudClientV2, collector: Any, name: str = "run_queued"
+    ) -> DBTCloudRun:
+        """Watches a run with a collector."""
+        run = a_run(RUN_ID, name)
+        return Watch(client, configured(), Started(run, is_own=True), collector).conclude()
+
+    def test_queue_step_and_time(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """The run ahead, the step with its number, the time that passes, what is usually left."""
+        step = {"index": 4, "name": "Invoke dbt with `dbt build`", "status": 3}
+        api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (1, 2, 3)]))
+        api.get(RUN_URL, json=sample("run_queued"))
+        running = {**sample("run_running")["data"], "run_steps": [step]}
+        api.get(RUN_URL, json={"status": {"code": 200}, "data": running})
+        api.get(RUN_URL, json=sample("run_success_related"))
+        recorder = Recorder()
+        assert self.watch(client, recorder).is_success
+        messages = [message for name, _, _, message in recorder.shown if name == "Seconds"]
+        assert messages[0].startswith("Queued behind run 70403111611683, usually 00:01:50")
+        assert messages[1] == (
+            "4. Invoke dbt with `dbt build`, usually 00:01:50, about 00:00:55 left"
+        )
+        assert messages[-1] == "Success"
+        assert ("Seconds", 1, 114, messages[1]) in recorder.shown
+        assert "4. Invoke dbt with `dbt build`" in [name for name, *_ in recorder.shown]
+
+    def test_steps_are_asked_for_only_when_shown(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """Off means lighter polls, and no more of them."""
+        for collector in (None, Recorder()):
+            api.reset()
+            api.get(RUN_URL, json=sample("run_running"))
+            api.get(RUN_URL, json=sample("run_success_related"))
+            self.watch(client, collector)
+            polls = [c.request.url or "" for c in api.calls if RUN_URL in str(c.request.url)]
+            assert ("run_steps" in polls[0]) == (collector is not None)
+            assert len(polls) == 3
+
+    def test_longer_than_usual(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A run that has outlived its history says so, in the progress and in the summary."""
+        quick = [a_run(n, "run_success", run_duration="00:00:10") for n in (1, 2, 3)]
+        api.get(RUNS_URL, json=listed(quick))
+        api.get(RUN_URL, json=sample("run_running"))
+        api.get(RUN_URL, json=sample("run_success_related"))
+        recorder = Recorder()
+        run = self.watch(client, recorder)
+        assert "Running, usually 00:00:10, longer than usual" in str(recorder.shown)
+        assert "Success, 00:01:50 (usually 00:00:10) after 00:00:04 in the queue" in str(run)
+
+    def test_collector_that_raises(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        log: pytest.LogCaptureFixture,
+    ) -> None:
+        """A collector that raises is reported once, and ends no wait."""
+
+        class Broken(NullCollector):
+            def update(self, *_: Any, **__: Any) -> None:
+                raise RuntimeError("no screen")
+
+        api.get(RUN_URL, json=sample("run_running"))
+        api.get(RUN_URL, json=sample("run_success_related"))
+        assert self.watch(client, Broken()).is_success
+        assert log.text.count("The progress collector failed") == 1
+        assert "no screen" in log.text
+
+    @pytest.mark.parametrize("progress", ["tqdm", "log", "alive_progress", "enlighten"])
+    def test_dlts_own_collectors(
+        self,
+        progress: Any,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        log: pytest.LogCaptureFixture,
+    ) -> None:
+        """Each collector that dlt has works."""
+        pipeline = dlt.pipeline("p", pipelines_dir="pipelines", progress=progress)
+        assert collector_of() is pipeline.collector
+        api.get(RUN_URL, json=sample("run_running"))
+        api.get(RUN_URL, json=sample("run_success_related"))
+        assert self.watch(client, pipeline.collector).is_success
+        assert "collector failed" not in log.text
+
+    def test_log_collector_shows_the_step(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """With `progress="log"` a person reads the job, and what the run is doing."""
+        api.get(RUN_URL, json=sample("run_running"))
+        api.get(RUN_URL, json=sample("run_success_related"))
+        self.watch(client, LogCollector(log_period=0, dump_system_stats=False))
+        printed = capsys.readouterr().out
+        assert f" dbt Cloud job {JOB_ID} " in printed
+        assert "Seconds: 1" in printed
+        assert "[Running]" in printed
+
+    def test_pipeline_without_progress(self) -> None:
+        """A pipeline without progress, and no pipeline, show nothing."""
+        assert collector_of() is None
+        dlt.pipeline("p", pipelines_dir="pipelines")
+        assert collector_of() is None
+
+
+class TestHistory:
+    """The one request that tells how long a job takes."""
+
+    def test_request(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """The last successful runs of the job, the run itself not among them."""
+        api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (RUN_ID, 1, 2, 3)]))
+        usual = usual_times(client, a_run(RUN_ID))
+        assert usual is not None
+        assert (usual.queued, usual.ran) == (4, 110)
+        query = parse_qs(urlsplit(api.calls[0].request.url or "").query)
+        wanted = {"job_definition_id": [str(JOB_ID)], "status": ["10"], "order_by": ["-id"]}
+        assert query == {**wanted, "limit": ["20"]}
+
+    def test_unreadable(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A history that can't be read is done without, at once."""
+        api.get(RUNS_URL, status=503)
+        assert usual_times(client, a_run(RUN_ID)) is None
+        assert len(api.calls) == 1
+
+
+class TestManyRuns:
+    """Many jobs, one wait."""
+
+    def world(self, api: responses.RequestsMock, statuses: dict[int, list[str]]) -> None:
+        """Has the API answer looks at several runs: for each, its samples one after the other."""
+
+        def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            ids = json.loads(parse_qs(urlsplit(request.url or "").query)["pk__in"][0])
+            names = {i: statuses[i] for i in ids if i in statuses}
+            runs = [a_run(i, n.pop(0) if len(n) > 1 else n[0]) for i, n in names.items()]
+            return 200, {}, json.dumps(listed(runs))
+
+        api.add_callback(responses.GET, RUNS_URL, answer)
+
+    def looks(self, api: responses.RequestsMock) -> list[list[int]]:
+        """Returns which runs each look was at."""
+        queries = [parse_qs(urlsplit(call.request.url or "").query) for call in api.calls]
+        return [json.loads(query["pk__in"][0]) for query in queries if "pk__in" in query]
+
+    def test_one_request_a_round(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """One request looks at all runs that still go on, and they come back in order."""
+        self.world(
+            api,
+            {
+                7: ["run_running", "run_running", "run_success"],
+                5: ["run_running", "run_success"],
+                6: ["run_queued", "run_success"],
+            },
+        )
+        runs = watch_all(client, configured(), [a_run(7), a_run(5), a_run(6)])
+        assert [(run.id, run.status) for run in runs] == [(7, 10), (5, 10), (6, 10)]
+        assert self.looks(api) == [[7, 5, 6], [7, 5, 6], [7]]
+
+    def test_a_hundred_at_a_time(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """The API takes 100 at a time."""
+        self.world(api, {n: ["run_success"] for n in range(1, 251)})
+        runs = watch_all(client, configured(), [a_run(n) for n in range(1, 251)])
+        assert len(runs) == 250
+        assert [len(ids) for ids in self.looks(api)] == [100, 100, 50]
+
+    def test_failure_does_not_stop_the_others(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        log: pytest.LogCaptureFixture,
+    ) -> None:
+        """A failure is logged as it ends, and raised after the others have ended."""
+        self.world(api, {1: ["run_internal_error"], 2: ["run_running", "run_success"]})
+        with pytest.raises(DBTCloudRunFailedException) as caught:
+            watch_all(client, configured(raise_on_failure=True), [a_run(1), a_run(2)])
+        assert caught.value.run.id == 1
+        messages = [record.message for record in log.records]
+        ended = [message.split("\n")[0] for message in messages if " of job " in message]
+        assert ["Error" in ended[0], "Success" in ended[1]] == [True, True]
+
+    def test_deadline(
+        self,
+        client: DBTCloudClientV2,
+        api: responses.RequestsMock,
+        log: pytest.LogCaptureFixture,
+    ) -> None:
+        """At the deadline the last line tells which runs go on."""
+        self.world(api, {1: ["run_success"], 2: ["run_running"], 3: ["run_running"]})
+        with pytest.raises(DBTCloudWaitTimeoutException) as caught:
+            watch_all(client, configured(wait_timeout=30), [a_run(n) for n in (1, 2, 3)])
+        assert [run.id for run in caught.value.runs] == [2, 3]
+        assert log.records[-1].message == "To reattach: wait_for_dbt_cloud_runs([2, 3])"
+
+    def test_progress(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """The collector counts the runs that have ended."""
+        self.world(api, {1: ["run_success"], 2: ["run_running", "run_success"]})
+        recorder = Recorder()
+        watch_all(client, configured(), [a_run(1), a_run(2)], recorder)
+        assert recorder.shown == [("Runs", 1, 2, None), ("Runs", 1, 2, None)]
+
+    def test_ids(self, api: responses.RequestsMock) -> None:
+        """Runs may be given by id, as int or digits, and twice."""
+        self.world(api, {1: ["run_success"], 2: ["run_success"]})
+        runs = wait_for_dbt_cloud_runs([2, "1", 2], configured())
+        assert [run.id for run in runs] == [2, 1, 2]
+
+    def test_nothing(self, api: responses.RequestsMock) -> None:
+        """No runs, no request."""
+        assert wait_for_dbt_cloud_runs([], configured()) == []
+
+    def test_run_of_another_account(self, api: responses.RequestsMock) -> None:
+        """A run that this account does not have is told at once."""
+        self.world(api, {1: ["run_running"]})
+        api.get(f"{RUNS_URL}9/", status=404, json=sample("404"))
+        with pytest.raises(DBTCloudHTTPException, match="does not exist in this account"):
+            wait_for_dbt_cloud_runs([1, 9], configured())
+
+    def test_malformed_id(self) -> None:
+        """What is no id is refused before any request."""
+        with pytest.raises(InvalidCredentialsException, match="`run_id` is a number"):
+            wait_for_dbt_cloud_runs(["abc"], configured())
+
+
+def test_history_sharpens_the_schedule(
+    client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+) -> None:
+    """A job that usually takes long is not looked at every second."""
+    api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (1, 2, 3)]))
+    api.get(RUN_URL, json=sample("run_queued"))
+    api.get(RUN_URL, json=sample("run_success_related"))
+    Watch(client, configured(), Started(a_run(RUN_ID, "run_queued"), is_own=True)).conclude()
+    assert timer.sleeps[0] == 60
+
+
+def test_progress_of_the_loads_pipeline(
+    api: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    secrets_toml: Callable[[str], None],
+) -> None:
+    """`run_dbt_cloud_job` shows its wait through the collector of the pipeline that has loaded."""
+    recorder = Recorder()
+    pipeline = dlt.pipeline(
+        "flights", destination="duckdb", pipelines_dir="pipelines", progress=recorder
+    )
+    info = pipeline.run([{"id": 1}], table_name="t")
+    dlt.pipeline("other", pipelines_dir="pipelines")
+    recorder.shown.clear()
+    api.get(RUNS_URL, json=listed([]))
+    api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", json=sample("run_queued"))
+    api.get(RUN_URL, json=sample("run_success_related"))
+    run_dbt_cloud_job(configured(), load_info=info, wait_seconds=0)
+    assert ("Success", 0, None, None) in recorder.shown
