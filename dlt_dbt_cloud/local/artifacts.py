@@ -1,0 +1,49 @@
+"""The artifacts of a run: the files in the target folders of its steps, and no others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dlt_dbt_cloud.local.records import Run
+
+
+def listed(run: Run) -> list[str]:
+    """List the paths of the artifacts. A later step replaces those of an earlier one."""
+    if not run.artifacts_saved:
+        return []
+    return sorted({path for folder in _folders(run) for path in _files(folder)})
+
+
+def found(run: Run, path: str, step_index: int | None) -> Path | None:
+    """Find an artifact: of the given step, or of the last step that has it."""
+    if not run.artifacts_saved:
+        return None
+    folders = reversed(_folders(run)) if step_index is None else _folders(run, step_index)
+    return next((file for folder in folders if (file := _inside(folder, path))), None)
+
+
+def _folders(run: Run, step_index: int | None = None) -> list[Path]:
+    return [
+        step.target_path
+        for step in run.steps
+        if step.target_path is not None and step_index in (None, step.index)
+    ]
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for where, _, names in os.walk(folder):
+        for name in names:
+            relative = (Path(where) / name).relative_to(folder).as_posix()
+            if _inside(folder, relative):
+                yield relative
+
+
+def _inside(folder: Path, path: str) -> Path | None:
+    # A link or a `..` may point anywhere: what counts is where the file really is.
+    try:
+        file = (folder / path).resolve()
+    except (OSError, ValueError):  # a loop of links, a null byte
+        return None
+    return file if file.is_file() and file.is_relative_to(folder.resolve()) else None

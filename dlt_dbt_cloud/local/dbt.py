@@ -1,0 +1,325 @@
+"""A run of real dbt: its steps, one after the other, each a process with folders of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dlt_dbt_cloud.local.bodies import humanized
+from dlt_dbt_cloud.local.commands import RETRYABLE, Command
+from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
+from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.profiles import environment
+from dlt_dbt_cloud.local.records import Run, Step, compact
+from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
+
+if TYPE_CHECKING:
+    from dlt_dbt_cloud.local.world import World
+
+# As the `dbt` script does it: the folder that it is called in is no place to import from.
+_CALL: Final = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; "
+    "from dbt.cli.main import cli; cli(prog_name='dbt')"
+)
+DBT: Final = (sys.executable, "-c", _CALL)
+_DOCS: Final = "dbt docs generate"
+FAILED: Final = "dbt command failed"
+_DEPS: Final = "dbt deps"
+_RETRY: Final = "dbt retry"
+_PACKAGES: Final = ("packages.yml", "dependencies.yml")
+# The first would beat the variables of a step, with the other one dbt can't read YAML.
+_NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
+_PARTIAL_PARSE: Final = "partial_parse.msgpack"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step to come.
+
+    Attributes:
+        name: What it is called among the steps of the run.
+        command: What dbt is to do, None where there is nothing to do here.
+        note: What the log says where there is nothing to do.
+        state: The results that `dbt retry` starts from.
+        is_decisive: Whether the run fails with it.
+    """
+
+    name: str
+    command: Command | None = None
+    note: str = ""
+    state: Path | None = None
+    is_decisive: bool = True
+
+    @classmethod
+    def invoke(cls, text: str, **more: object) -> Planned:
+        """Plan to call dbt."""
+        return cls(f"Invoke dbt with `{text}`", Command.parse(text), **more)  # type: ignore[arg-type]
+
+
+@dataclass
+class DBTExecution:
+    """Carries out one run of a `DBTJob` in a thread of its own."""
+
+    world: World
+    run: Run
+    job: DBTJob
+    _thread: threading.Thread | None = None
+    _ending: tuple[Status, str] | None = None
+    """How the run ends where it isn't left to dbt: cancelled by a user, timed out."""
+    _deadline: float = field(default=float("inf"))
+
+    def begin(self) -> None:
+        """Start the run."""
+        self._thread = threading.Thread(
+            target=self._carry_out, name=f"dbt-run-{self.run.id}", daemon=True
+        )
+        self._thread.start()
+
+    def looked_at(self) -> None:
+        """Nothing: dbt takes its own time."""
+
+    def cancel(self, status_message: str) -> None:
+        """End the step that runs; the thread does it, and then ends the run."""
+        self._ending = self._ending or (Status.CANCELLED, status_message)
+
+    def join(self) -> None:
+        """Wait for the thread."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _carry_out(self) -> None:
+        ending: tuple[Status, str | None] = (Status.ERROR, "Internal error")
+        try:
+            ending = self._steps()
+        except (OSError, LocalDBTCloudException) as e:  # the project was moved, its profile broken
+            ending = (Status.ERROR, str(e))
+        finally:
+            self.world.finish(self.run, *ending)
+
+    def _steps(self) -> tuple[Status, str | None]:
+        self.world.start(self.run)
+        self._deadline = _deadline(self._timeout)
+        planned = list(plan(self.run, self.job))
+        profiles_dir = self._profiles_dir()
+        for position, step in enumerate(planned):
+            succeeded = self._step(step, profiles_dir)
+            if self._ending:
+                return self._ending
+            if not succeeded and step.is_decisive:
+                later = planned[position + 1 :]
+                self.run.skipped = [p.command.text for p in later if p.command and p.is_decisive]
+                return Status.ERROR, FAILED
+        return Status.SUCCESS, None
+
+    @property
+    def _timeout(self) -> int:
+        override = self.run.trigger.overrides.timeout_seconds_override
+        return self.job.timeout_seconds if override is None else override
+
+    def _step(self, planned: Planned, profiles_dir: Path) -> bool:
+        step = self.world.start_step(self.run, planned.name)
+        if planned.command is None:
+            self.world.finish_step(step, Status.SUCCESS, note=planned.note)
+            return True
+        folder = self.run.folder / f"step_{step.index}"
+        folder.mkdir(parents=True)
+        step.command = planned.command.text
+        step.logs_path = folder / "stdout.log"
+        step.debug_logs_path = folder / "dbt.log"
+        step.target_path = folder / "target"
+        code = self._dbt(planned, step, folder, profiles_dir)
+        status = Status.ERROR if code else Status.SUCCESS
+        self.world.finish_step(step, self._ending[0] if self._ending else status)
+        return status == Status.SUCCESS
+
+    def _dbt(self, planned: Planned, step: Step, folder: Path, profiles_dir: Path) -> int:
+        assert planned.command is not None and step.logs_path is not None  # noqa: S101, PT018
+        threads = self.run.trigger.overrides.threads_override or self.job.threads
+        env = step_environment(self.world, self.run, self.job) | {
+            "DBT_LOG_PATH": str(folder),
+            "DBT_TARGET_PATH": str(step.target_path),
+            "DBT_PROFILES_DIR": str(profiles_dir),
+            **self._target(),
+            **({"DBT_STATE": str(planned.state)} if planned.state else {}),
+            **self._partial_parse(),
+        }
+        with step.logs_path.open("wb") as log:
+            process = subprocess.Popen(
+                [*DBT, *planned.command.arguments(threads)],
+                cwd=self.job.project_dir,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            return self._wait(process)
+
+    def _target(self) -> dict[str, str]:
+        target = self.run.trigger.overrides.target_name_override or self.job.target
+        return {"DBT_TARGET": target} if target else {}
+
+    def _partial_parse(self) -> dict[str, str]:
+        """Let dbt parse what changed since the job's last run, as it does in a folder it knows."""
+        own = Path(self.job.project_dir) / "target" / _PARTIAL_PARSE
+        steps = (
+            step.target_path / _PARTIAL_PARSE
+            for run in reversed(self.run.job.runs)
+            for step in reversed(run.steps)
+            if step.target_path is not None
+        )
+        found = next((path for path in (*steps, own) if path.is_file()), None)
+        return {"DBT_PARTIAL_PARSE_FILE_PATH": str(found)} if found else {}
+
+    def _profiles_dir(self) -> Path:
+        """Write a profile for this run alone if an override asks for one."""
+        profile = self.job.profile()
+        overrides = self.run.trigger.overrides
+        target = overrides.target_name_override
+        if not overrides.schema_override and (not target or target in profile.outputs):
+            return profile.path.parent
+        profile.derive(self.run.folder, overrides.schema_override, target)
+        return self.run.folder
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(timeout=0.1)
+                if time.monotonic() >= self._deadline:
+                    self._time_out()
+                if self._ending:
+                    return end(process, self.world.cancel_grace)
+        finally:
+            _signal_group(process, signal.SIGKILL)  # whatever dbt left behind
+
+    def _time_out(self) -> None:
+        self._ending = self._ending or (Status.CANCELLED, timed_out(self._timeout))
+
+
+def _deadline(timeout_seconds: int) -> float:
+    return time.monotonic() + timeout_seconds if timeout_seconds > 0 else float("inf")
+
+
+def timed_out(seconds: int) -> str:
+    """Say what dbt Cloud says of a run that took too long."""
+    return (
+        f"This run timed out after running for {humanized(timedelta(seconds=seconds))}, "
+        f"which exceeded the configured timeout of {seconds} seconds."
+    )
+
+
+def plan(run: Run, job: DBTJob) -> Iterator[Planned]:
+    """Say what the steps of a run are. The first ones are those that dbt Cloud prepares it with."""
+    overrides = run.trigger.overrides
+    schema = overrides.schema_override
+    profile = f"Create profile from connection {job.profile().connection}"
+    yield Planned("Clone git repository", note=f"Using the dbt project in {job.project_dir}")
+    yield Planned(f"{profile} (override schema to '{schema}')" if schema else profile)
+    if any((Path(job.project_dir) / name).is_file() for name in _PACKAGES):
+        yield Planned.invoke(_DEPS)
+    else:
+        yield Planned(f"Invoke dbt with `{_DEPS}`", note="This project has no packages")
+    yield from _retried(run.retried_run) if run.retried_run else _commands(run, job)
+    docs = overrides.generate_docs_override
+    if job.generate_docs if docs is None else docs:
+        yield Planned.invoke(_DOCS, is_decisive=False)
+
+
+def _commands(run: Run, job: DBTJob) -> Iterator[Planned]:
+    for text in run.trigger.overrides.steps_override or job.steps:
+        yield Planned.invoke(text)
+
+
+def _retried(failed: Run) -> Iterator[Planned]:
+    step = failed.failed_step
+    yield Planned.invoke(_RETRY, state=step.target_path if step else None)
+    for text in failed.skipped:
+        yield Planned.invoke(text)
+
+
+def retry_refusal(run: Run) -> str | None:
+    """Say why `dbt retry` can't take up a failed run, as dbt Cloud names it."""
+    step = run.failed_step
+    if step is None or step.command is None or step.target_path is None:
+        return "RETRY_NO_RUN_RESULTS"
+    if Command.parse(step.command).name not in RETRYABLE:
+        return "RETRY_UNSUPPORTED_CMD"
+    has_results = (step.target_path / "run_results.json").is_file()
+    return None if has_results else "RETRY_NO_RUN_RESULTS"
+
+
+def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
+    """Build the environment of dbt: that of the server, the job's own, and what dbt Cloud tells."""
+    overrides = run.trigger.overrides
+    told = {
+        "DBT_CLOUD_ACCOUNT_ID": world.account_id,
+        "DBT_CLOUD_PROJECT_ID": run.job.project_id,
+        "DBT_CLOUD_ENVIRONMENT_ID": run.job.environment_id,
+        "DBT_CLOUD_ENVIRONMENT_NAME": "Local",
+        "DBT_CLOUD_ENVIRONMENT_TYPE": "deployment",
+        "DBT_CLOUD_INVOCATION_CONTEXT": "prod",
+        "DBT_CLOUD_JOB_ID": run.job.id,
+        "DBT_CLOUD_RUN_ID": run.id,
+        "DBT_CLOUD_RUN_REASON": run.trigger.cause,
+        "DBT_CLOUD_RUN_REASON_CATEGORY": _reason_category(run),
+        "DBT_CLOUD_GIT_BRANCH": overrides.git_branch,
+        "DBT_CLOUD_GIT_SHA": overrides.git_sha,
+        "DBT_CLOUD_PR_ID": _pull_request(run),
+    }
+    cloud = {name: str(value) for name, value in compact(told).items()}
+    # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
+    recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
+    inherited = environment(job.env)
+    for name in [name for name in inherited if name.startswith(_NOT_INHERITED)]:
+        del inherited[name]
+    return {
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **inherited,
+        **cloud,
+        **recorded,
+        "DBT_USE_COLORS": "false",
+        "DBT_PROJECT_DIR": str(job.project_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _reason_category(run: Run) -> str:
+    overrides = run.trigger.overrides
+    names = ("github_pull_request", "gitlab_merge_request", "azure_pull_request")
+    return next((name for name in names if getattr(overrides, f"{name}_id") is not None), "other")
+
+
+def _pull_request(run: Run) -> int | None:
+    overrides = run.trigger.overrides
+    ids = (
+        overrides.github_pull_request_id,
+        overrides.gitlab_merge_request_id,
+        overrides.azure_pull_request_id,
+        overrides.non_native_pull_request_id,
+    )
+    return next((number for number in ids if number is not None), None)
+
+
+def end(process: subprocess.Popen[bytes], grace: float) -> int:
+    """End dbt and its children: ask it as Ctrl-C does, then more firmly, then by force."""
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        _signal_group(process, how)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=grace)
+    return process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # no such group any more
+        os.killpg(process.pid, how)

@@ -1,0 +1,9 @@
+"""What can go wrong with a local dbt Cloud before it serves anything."""
+
+from __future__ import annotations
+
+from dlt_dbt_cloud.exceptions import DBTCloudException
+
+
+class LocalDBTCloudException(DBTCloudException):
+    """The local dbt Cloud can't start. The message says what to do."""

@@ -1,0 +1,267 @@
+"""The server: bound before anything else, ended so that nothing of it is left."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from dlt.common.exceptions import MissingDependencyException
+
+try:
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+except ModuleNotFoundError as e:
+    raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
+
+from dlt_dbt_cloud.local.app import create_app
+from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
+from dlt_dbt_cloud.local.faults import Fault, Request, Wire
+from dlt_dbt_cloud.local.jobs import DBTJob, dbt_version
+from dlt_dbt_cloud.local.records import Job
+from dlt_dbt_cloud.local.scripted import ScriptedJob
+from dlt_dbt_cloud.local.world import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+
+_HOST: Final = "127.0.0.1"
+_SCRIPTED_VERSION: Final = "1.11.0"
+
+
+class LocalDBTCloud:
+    """A local dbt Cloud: its API v2 on loopback, over real dbt Core or scripted jobs.
+
+    Use it as a context manager. All its state is its own: several can be open at once.
+
+    Args:
+        project_dir: The folder of a dbt project, for a job that runs `dbt build` in it.
+        jobs: More jobs, the first one is the one that the credentials are for if there is no
+            `project_dir`.
+        port: Where to listen, 0 for any free port.
+        api_token: The token that clients must send, by default a random one.
+        runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
+            deleted at the end.
+        cancel_grace: Seconds that dbt gets to end after each of SIGINT and SIGTERM.
+        clock: Seconds, for scripted jobs and faults that go by them.
+
+    Raises:
+        LocalDBTCloudException: On entry. The port is in use, dbt is not installed, or a job can't
+            run: its dbt project, its profile or a step is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        project_dir: str | Path | None = None,
+        *,
+        jobs: Sequence[DBTJob | ScriptedJob] = (),
+        port: int = 0,
+        api_token: str | None = None,
+        runs_dir: str | Path | None = None,
+        cancel_grace: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        own = () if project_dir is None else (DBTJob(project_dir),)
+        self._described = (*own, *jobs)
+        self._port = port
+        self._runs_dir = runs_dir
+        self._cancel_grace = cancel_grace
+        self._clock = clock
+        self._api_token = api_token or f"local_{secrets.token_hex(20)}"
+        self._temporary: Path | None = None
+
+    def __enter__(self) -> Self:
+        self._check()
+        server = _bind(self._port)
+        self._server = server
+        self._world = World(self._folder(), self._cancel_grace, self._clock)
+        for described in self._described:
+            self._world.add_job(described)
+        app = create_app(self._world, self._api_token, self.url, self._version())
+        self._wire = Wire(app.wsgi_app, self._newest_run_id, self._clock)
+        server.app = self._wire
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=(0.05,), name="local-dbt-cloud", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._wire.closed.set()
+        try:
+            self._world.close()
+        finally:
+            self._server.shutdown()
+            self._server.hang_up()
+            self._thread.join()
+            if self._temporary:
+                shutil.rmtree(self._temporary, ignore_errors=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.port)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a URL without a path."""
+        return f"http://{_HOST}:{self.port}"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where runs keep their logs and artifacts."""
+        return self._world.folder
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of the account, with their ids."""
+        return list(self._world.jobs.values())
+
+    @property
+    def credentials(self) -> DBTCloudConfiguration:
+        """What a pipeline needs to trigger the first job."""
+        return self.credentials_for(0)
+
+    def credentials_for(self, job: int | str) -> DBTCloudConfiguration:
+        """What a pipeline needs to trigger a job, which is given by its position or its name."""
+        from dlt_dbt_cloud.configuration import DBTCloudConfiguration  # noqa: PLC0415  # imports dlt
+
+        settings = self.settings(job)
+        return DBTCloudConfiguration(
+            api_token=settings["api_token"],
+            account_id=settings["account_id"],
+            job_id=settings["job_id"],
+            base_api_url=settings["base_api_url"],
+        )
+
+    def settings(self, job: int | str = 0) -> dict[str, str]:
+        """The same as `credentials_for`, as plain settings."""
+        return {
+            "api_token": self._api_token,
+            "account_id": str(self._world.account_id),
+            "job_id": str(self._job(job).id),
+            "base_api_url": self.url,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same for the first job as environment variables, where dlt finds them."""
+        return {f"DBT_CLOUD__{name.upper()}": value for name, value in self.settings().items()}
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests served so far, in order of their answers."""
+        return list(self._wire.requests)
+
+    def fail_next(
+        self,
+        fault: Fault,
+        path: str = "",
+        *,
+        method: str | None = None,
+        times: int = 1,
+        seconds: float | None = None,
+    ) -> None:
+        """Let the next requests fail.
+
+        Args:
+            fault: How they fail.
+            path: A regular expression that is searched in the path, such as `/run/$` for
+                triggers, `/runs/$` for lists and `/runs/[0-9]+/$` for polls.
+            method: Only requests of this method.
+            times: How many of them.
+            seconds: Instead of `times`, all of them until so long from now.
+        """
+        self._wire.fail_next(fault, path, method, times, seconds)
+
+    def _job(self, job: int | str) -> Job:
+        if isinstance(job, int):
+            return self.jobs[job]
+        found = next((known for known in self.jobs if known.name == job), None)
+        if found is None:
+            names = ", ".join(repr(known.name) for known in self.jobs)
+            raise LookupError(f"There is no job {job!r}. There are {names}.")
+        return found
+
+    def _check(self) -> None:
+        if not self._described:
+            raise LocalDBTCloudException(
+                "A local dbt Cloud needs a job: give it the folder of a dbt project, or jobs."
+            )
+        for described in self._described:
+            described.check()
+
+    def _version(self) -> str:
+        has_dbt = any(isinstance(described, DBTJob) for described in self._described)
+        return dbt_version() if has_dbt else _SCRIPTED_VERSION
+
+    def _folder(self) -> Path:
+        if self._runs_dir is not None:
+            return Path(self._runs_dir).absolute()
+        self._temporary = Path(tempfile.mkdtemp(prefix="local_dbt_cloud_"))
+        return self._temporary
+
+    def _newest_run_id(self) -> int:
+        return max(self._world.runs, default=0)
+
+
+class _Handler(WSGIRequestHandler):
+    """Serves a connection, silently."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # as it is called
+        """Say nothing: a poll per second is no news."""
+
+
+class _Server(ThreadedWSGIServer):
+    """Serves each connection in a thread, and ends them all when it is closed."""
+
+    daemon_threads = False  # they are waited for
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._open: set[Any] = set()
+        super().__init__(_HOST, 0, _no_app, _Handler, fd=listening.fileno())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep open for their next request."""
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _no_app(environ: object, start_response: object) -> NoReturn:
+    raise NotImplementedError
+
+
+def _bind(port: int) -> _Server:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, port))
+        except OSError as e:
+            raise LocalDBTCloudException(
+                f"Can't listen on port {port}: {e.strerror}. Choose another port, or 0 for any."
+            ) from e
+        listening.listen(128)
+        return _Server(listening)

@@ -1,0 +1,192 @@
+"""The world of one local dbt Cloud: an account, its jobs, their runs and their queues."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step, Trigger
+from dlt_dbt_cloud.local.scripted import ScriptedJob
+from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
+
+_FIRST_ID: Final = {
+    "account": 70403103900001,
+    "project": 70403103920001,
+    "environment": 70403103930001,
+    "job": 70403103940001,
+    "run": 70403110000001,
+    "step": 70403112000001,
+    "trigger": 70403111000001,
+}
+CANCELLED_BY_USER: Final = "Cancelled by user."
+
+
+def utc_now() -> datetime:
+    """The moment, as all records have it."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass
+class World:
+    """Everything that a local dbt Cloud knows, and the one lock over it.
+
+    Attributes:
+        folder: Where the runs keep their files.
+        cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
+        clock: Seconds, for scripted jobs that go by them.
+    """
+
+    folder: Path
+    cancel_grace: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    account_id: int = _FIRST_ID["account"]
+    jobs: dict[int, Job] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    is_closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._ids = {name: itertools.count(first) for name, first in _FIRST_ID.items()}
+        self._projects: dict[str, int] = {}
+        self._environments: dict[tuple[str, str | None], int] = {}
+
+    def add_job(self, described: DBTJob | ScriptedJob) -> Job:
+        """Make a job. Jobs on one dbt project are jobs of one project."""
+        with self.lock:
+            project, place = described.project, (described.project, described.target)
+            if project not in self._projects:
+                self._projects[project] = next(self._ids["project"])
+            if place not in self._environments:
+                self._environments[place] = next(self._ids["environment"])
+            job = Job(
+                next(self._ids["job"]),
+                self._projects[project],
+                self._environments[place],
+                utc_now(),
+                described,
+            )
+            self.jobs[job.id] = job
+            return job
+
+    def enqueue(
+        self,
+        job: Job,
+        cause: str,
+        overrides: Overrides,
+        *,
+        category: str = "api",
+        retried_run: Run | None = None,
+    ) -> Run:
+        """Create a run of a job. Nothing tells a trigger from its repetition, as on dbt Cloud."""
+        with self.lock:
+            now, run_id = utc_now(), next(self._ids["run"])
+            trigger = Trigger(next(self._ids["trigger"]), cause, category, overrides, now)
+            folder = self.folder / f"run_{run_id}"
+            run = Run(run_id, job, trigger, folder, now, now, retried_run=retried_run)
+            run.execution = job.described.execution(self, run)
+            self.runs[run.id] = run
+            job.runs.append(run)
+            job.queue.append(run)
+            return run
+
+    def go_on(self, job: Job) -> None:
+        """Begin the first run of the queue, if it hasn't begun."""
+        with self.lock:
+            if job.queue and not job.queue[0].dequeued_at and not self.is_closed:
+                job.queue[0].dequeued_at = utc_now()
+                job.queue[0].execution.begin()
+
+    def retry(self, run: Run) -> Run:
+        """Create the run that takes up a failed one where it failed."""
+        return self.enqueue(
+            run.job,
+            f"Retry of run {run.id}",
+            run.trigger.overrides,
+            category="rerun",
+            retried_run=run,
+        )
+
+    def retry_refusal(self, run: Run) -> str | None:
+        """Say why a run can't be retried, as dbt Cloud names it. None if it can."""
+        if run.status != Status.ERROR:
+            return "RETRY_NOT_FAILED_RUN"
+        if run is not run.job.runs[-1]:
+            return "RETRY_NOT_LATEST_RUN"
+        return run.job.described.retry_refusal(run)
+
+    def cancel(self, run: Run, status_message: str = CANCELLED_BY_USER) -> None:
+        """Cancel a run: one that waits at once, one that runs as soon as it has stopped."""
+        with self.lock:
+            if run.status == Status.QUEUED and not run.dequeued_at:
+                self.finish(run, Status.CANCELLED, status_message)
+            elif not run.is_complete:
+                run.execution.cancel(status_message)
+
+    def look_at(self, runs: Sequence[Run]) -> None:
+        """Tell runs that a client asks for them: scripted ones go on by that.
+
+        Who asks for a run that waits looks at the one that it waits for.
+        """
+        for run in runs:
+            if not run.is_complete:
+                run.job.queue[0].execution.looked_at()
+
+    def start(self, run: Run) -> None:
+        """Take a run from the queue and start it."""
+        with self.lock:
+            run.started_at = utc_now()
+            self.set_status(run, Status.RUNNING)
+
+    def finish(self, run: Run, status: Status, message: str | None) -> None:
+        """End a run, and begin the next one of its job."""
+        with self.lock:
+            run.finished_at = utc_now()
+            run.status_message = message
+            for step in run.steps:
+                if step.finished_at is None:
+                    self.finish_step(step, status, step.note)
+            run.artifacts_saved = any(_has_files(step) for step in run.steps)
+            self.set_status(run, status)
+            run.job.queue.remove(run)
+            failures = run.job.failure_count
+            run.job.failure_count = failures + 1 if status == Status.ERROR else 0
+            self.go_on(run.job)
+
+    def start_step(self, run: Run, name: str) -> Step:
+        """Begin a step of a run."""
+        with self.lock:
+            step = Step(next(self._ids["step"]), len(run.steps) + 1, name, utc_now())
+            run.steps.append(step)
+            run.updated_at = utc_now()
+            return step
+
+    def finish_step(self, step: Step, status: Status, note: str = "") -> None:
+        """End a step of a run."""
+        with self.lock:
+            step.note, step.status, step.finished_at = note, status, utc_now()
+
+    def close(self) -> None:
+        """End all runs, and wait until they have ended."""
+        with self.lock:
+            self.is_closed = True
+            self.cancel_grace = min(self.cancel_grace, 1.0)
+            for run in list(self.runs.values()):
+                self.cancel(run, "The local dbt Cloud was stopped.")
+        for run in list(self.runs.values()):
+            run.execution.join()
+
+    @staticmethod
+    def set_status(run: Run, status: Status) -> None:
+        """Change the status of a run."""
+        run.status, run.updated_at = status, utc_now()
+
+
+def _has_files(step: Step) -> bool:
+    return step.target_path is not None and step.target_path.is_dir()
