@@ -1,0 +1,6 @@
+select
+    scheduled_hour,
+    {{ punctuality() }}
+from {{ ref('stg_flights') }}
+group by all
+order by scheduled_hour

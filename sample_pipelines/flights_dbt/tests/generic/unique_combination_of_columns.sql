@@ -1,0 +1,8 @@
+{% test unique_combination_of_columns(model, columns) %}
+
+select {{ columns | join(', ') }}, count(*) as occurrences
+from {{ model }}
+group by all
+having count(*) > 1
+
+{% endtest %}
