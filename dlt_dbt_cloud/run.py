@@ -261,11 +261,12 @@ def _log_text(step: dict[str, Any]) -> Iterator[str]:
 
 
 def log_tail(step: dict[str, Any]) -> list[str]:
-    """Returns the last lines of a step's log, without the colours that dbt prints for terminals."""
+    """Returns the last lines of a step's log that say more than the time, without colours."""
     # Enough characters for the lines that are kept: a log may have many megabytes.
     end = str(step.get("logs") or "")[-MAX_LOG_LINES * MAX_MESSAGE :]
     lines = re.sub(r"\x1b\[[0-9;]*m", "", end).splitlines()
-    return [_shortened(line.rstrip()) for line in lines if line.strip()][-MAX_LOG_LINES:]
+    telling = [line.rstrip() for line in lines if re.search(r"[^\d\s:.]", line)]
+    return [_shortened(line) for line in telling][-MAX_LOG_LINES:]
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 if TYPE_CHECKING:
     from dlt_dbt_cloud.local.world import World
 
+NO_RESULTS: Final = {"results": []}
 _STATUSES: Final = frozenset(Status)
 _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)
 
@@ -32,8 +33,9 @@ class ScriptedJob:
         status_message: What a run that ends says about its end.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
-        artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. With none
-            a run has no artifacts, `data: null`.
+        artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
+            a `run_results.json` without results. With none, `{}`, a run has no artifacts,
+            `data: null`, and a client that explains a failure waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
         generate_docs: What the job shows.
@@ -43,8 +45,8 @@ class ScriptedJob:
     statuses: Sequence[int | tuple[float, int]] = (1, 3, 10)
     status_message: str | None = None
     steps: Sequence[str] = ("dbt build",)
-    logs: str = ""
-    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    logs: str = "This run follows a script."
+    artifacts: Mapping[str, Any] = field(default_factory=lambda: {"run_results.json": NO_RESULTS})
     retry_not_supported_reason: str | None = None
     timeout_seconds: int = 0
     generate_docs: bool = False

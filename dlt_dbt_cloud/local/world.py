@@ -54,6 +54,9 @@ class World:
 
     def __post_init__(self) -> None:
         self._ids = {name: itertools.count(first) for name, first in _FIRST_ID.items()}
+        # A folder that is kept over several servers keeps the runs of each.
+        kept = [int(folder.name[4:]) for folder in self.folder.glob("run_*")]
+        self._ids["run"] = itertools.count(max([_FIRST_ID["run"] - 1, *kept]) + 1)
         self._projects: dict[str, int] = {}
         self._environments: dict[tuple[str, str | None], int] = {}
 

@@ -132,7 +132,9 @@ def scripted() -> Iterator[LocalDBTCloud]:
     """A local dbt Cloud with a job that succeeds and one that fails, both without dbt."""
     jobs = [
         ScriptedJob(name="Good", artifacts={"run_results.json": {"results": []}}),
-        ScriptedJob(name="Bad", statuses=[1, 3, 20], status_message="dbt command failed"),
+        ScriptedJob(
+            name="Bad", statuses=[1, 3, 20], status_message="dbt command failed", artifacts={}
+        ),
     ]
     with LocalDBTCloud(jobs=jobs) as cloud:
         yield cloud

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from dlt_dbt_cloud import run_dbt_cloud_job
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, LocalDBTCloudException, ScriptedJob
 
 
@@ -192,3 +193,13 @@ def test_steps_that_can_not_run(make_project: Callable[..., DBTJob], steps: Any)
 def test_any_path_needs_the_token(scripted: LocalDBTCloud) -> None:
     """Outside of the API there is nothing, not even without a token."""
     assert requests.get(scripted.url, timeout=10).status_code == 401
+
+
+def test_runs_dir_over_two_servers(tmp_path: Path) -> None:
+    """A folder that is kept keeps the runs of each server: ids go on."""
+    ids = []
+    for _ in range(2):
+        with LocalDBTCloud(jobs=[ScriptedJob()], runs_dir=tmp_path) as cloud:
+            ids.append(run_dbt_cloud_job(cloud.credentials).id)
+    assert ids[1] == ids[0] + 1
+    assert len(list(tmp_path.glob("run_*/target/run_results.json"))) == 2
