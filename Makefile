@@ -16,6 +16,13 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
+# The main job: load, local dbt Cloud, dbt, and the first rows of what it has built.
+demo: $(VENV)/installed
+	@echo "== Load every flight of 2013 from New York with dlt, then run its dbt job on a local dbt Cloud"
+	cd sample_pipelines && ../$(BIN)/python -m dlt_dbt_cloud.local --project-dir flights_dbt -- ../$(BIN)/python flights_pipeline.py
+	@echo "== What the weather does to flights: analytics.weather_delays in sample_pipelines/flights.duckdb"
+	@cd sample_pipelines && ../$(BIN)/python -c "import duckdb; duckdb.connect('flights.duckdb').table('analytics.weather_delays').show(max_width=160)"
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -24,7 +31,9 @@ types: $(VENV)/installed
 	$(BIN)/mypy
 
 test: $(VENV)/installed
+	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 check: lint types test
@@ -47,4 +56,4 @@ test-wheel: $(VENV)/installed
 	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, DBTCloudClientV2; print('wheel works')"
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-wheel dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-wheel dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

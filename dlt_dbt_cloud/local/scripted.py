@@ -14,7 +14,7 @@ from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 if TYPE_CHECKING:
     from dlt_dbt_cloud.local.world import World
 
-NO_RESULTS: Final = {"results": []}
+NO_RESULTS: Final[Mapping[str, Any]] = {"results": []}
 _STATUSES: Final = frozenset(Status)
 _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)
 

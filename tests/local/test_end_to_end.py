@@ -1,0 +1,214 @@
+"""Whole journeys: dlt loads, `run_dbt_cloud_job` runs the job, real dbt builds on DuckDB."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.common.pipeline import LoadInfo
+
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudRunFailedException,
+    DBTCloudRunTimedOutException,
+    DBTCloudWaitTimeoutException,
+    run_dbt_cloud_job,
+    wait_for_dbt_cloud_runs,
+)
+from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
+
+
+@pytest.fixture
+def load_info() -> LoadInfo:
+    """A load of a real pipeline."""
+    pipeline = dlt.pipeline("tiny", destination="duckdb", pipelines_dir="pipelines")
+    return pipeline.run([{"id": 1}], table_name="t")
+
+
+def write_model(job: DBTJob, name: str, sql: str) -> None:
+    """Writes a model of the job's project."""
+    (Path(job.project_dir) / "models" / f"{name}.sql").write_text(sql)
+
+
+def triggers(cloud: LocalDBTCloud) -> int:
+    """Returns how many trigger requests the server has got."""
+    return sum(request.path.endswith("/run/") for request in cloud.requests)
+
+
+def test_same_load_twice(make_project: Callable[..., DBTJob], load_info: LoadInfo) -> None:
+    """A load has one run, however often the script is started, and dbt knows which load it is."""
+    with LocalDBTCloud(jobs=[make_project()]) as cloud:
+        first = run_dbt_cloud_job(cloud.credentials, load_info=load_info, raise_on_failure=True)
+        again = run_dbt_cloud_job(cloud.credentials, load_info=load_info)
+        results = DBTCloudClientV2(credentials=cloud.credentials).get_artifact(
+            first.id, "run_results.json"
+        )
+        assert again.id == first.id
+        assert triggers(cloud) == 1
+    (load_id,) = load_info.loads_ids
+    reason = results["metadata"]["env"]["DBT_CLOUD_RUN_REASON"]
+    assert reason.startswith(f"dlt pipeline tiny loaded dataset tiny_dataset: {load_id} [dlt:")
+
+
+def test_failing_model_and_recovery(
+    make_project: Callable[..., DBTJob], load_info: LoadInfo
+) -> None:
+    """A failing model is named with its message; mended, a second call continues the run."""
+    job = make_project(steps=("dbt run --select numbers", "dbt run --select doubled"))
+    write_model(job, "doubled", "select no_such_column as doubled from {{ ref('numbers') }}")
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        with pytest.raises(DBTCloudRunFailedException) as caught:
+            run_dbt_cloud_job(cloud.credentials, load_info=load_info, raise_on_failure=True)
+        (node,) = caught.value.run.failed_nodes
+        assert (node.unique_id, node.status) == ("model.tiny.doubled", "error")
+        assert "no_such_column" in node.message
+        assert "4. Invoke dbt with `dbt run --select numbers`: Success" in str(caught.value)
+        assert "End of the log of step 5" in str(caught.value)
+
+        write_model(job, "doubled", "select id * 2 as doubled from {{ ref('numbers') }}")
+        run = run_dbt_cloud_job(cloud.credentials, load_info=load_info, retry_failed=1)
+        assert run.is_success
+        assert run["retrying_run_id"] == caught.value.run.id
+        assert "dbt run --select numbers" not in str(run)
+        # The load's run is now the retry.
+        assert run_dbt_cloud_job(cloud.credentials, load_info=load_info).id == run.id
+        assert triggers(cloud) == 1
+
+
+def test_failing_test(make_project: Callable[..., DBTJob]) -> None:
+    """A dbt test that fails is named, with what it found."""
+    job = make_project()
+    write_model(job, "doubled", "select null as doubled from {{ ref('numbers') }}")
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        run = run_dbt_cloud_job(cloud.credentials)
+    (node,) = run.failed_nodes
+    assert node.unique_id.startswith("test.tiny.not_null_doubled")
+    assert node.message.startswith("Got ")
+
+
+def test_parse_error(make_project: Callable[..., DBTJob]) -> None:
+    """A project that does not parse has no results: the end of the log says why."""
+    job = make_project()
+    write_model(job, "doubled", "select * from {{ ref('no_such_model') }}")
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        run = run_dbt_cloud_job(cloud.credentials, retry_failed=1)
+    assert run.is_error
+    assert run.failed_nodes == ()
+    assert "depends on a node named 'no_such_model' which was not found" in str(run)
+
+
+def test_schema_override(make_project: Callable[..., DBTJob]) -> None:
+    """An override in `data` reaches dbt."""
+    job = make_project(steps=("dbt run --select numbers",))
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        run_dbt_cloud_job(cloud.credentials, data={"schema_override": "elsewhere"})
+    with duckdb.connect(job.env["TINY_DATABASE"]) as database:
+        assert database.execute("select count(*) from elsewhere.numbers").fetchone() is not None
+
+
+def test_timeout_deadline_and_queue(make_project: Callable[..., DBTJob]) -> None:
+    """The job's own timeout, the wait's deadline while running, and the one while queued."""
+    job = make_project(env={"TINY_SLOW": "yes"}, steps=("dbt run --select slow",))
+    with LocalDBTCloud(jobs=[job], cancel_grace=0.5) as cloud:
+        policy: dict[str, Any] = {"wait_seconds": 0.2, "raise_on_failure": True}
+        with pytest.raises(DBTCloudRunTimedOutException, match="configured timeout of 1 seconds"):
+            run_dbt_cloud_job(cloud.credentials, data={"timeout_seconds_override": 1}, **policy)
+        running = run_dbt_cloud_job(cloud.credentials, wait_for_outcome=False)
+        with pytest.raises(DBTCloudWaitTimeoutException) as queued:
+            run_dbt_cloud_job(cloud.credentials, wait_timeout=1, cancel_on_abort=True, **policy)
+        client = DBTCloudClientV2(credentials=cloud.credentials)
+        assert queued.value.run["blocked_by"] == [running.id]
+        assert client.get_run_status(queued.value.run.id).is_cancelled
+        assert client.get_run_status(running.id).in_progress
+        client.cancel_run(running.id)
+
+
+def test_two_jobs_and_two_runs(make_project: Callable[..., DBTJob]) -> None:
+    """Two runs of one job one after the other, another job beside them, one wait for all."""
+    select = ("dbt run --select numbers",)
+    jobs = [make_project(name="one", steps=select), make_project(name="two", steps=select)]
+    with LocalDBTCloud(jobs=jobs) as cloud:
+        started = [
+            run_dbt_cloud_job(cloud.credentials_for(name), wait_for_outcome=False)
+            for name in ("one", "one", "two")
+        ]
+        runs = wait_for_dbt_cloud_runs(started, cloud.credentials)
+    assert [run.is_success for run in runs] == [True, True, True]
+    first, second, other = runs
+    assert second["started_at"] >= first["finished_at"]
+    assert other["started_at"] < first["finished_at"]
+
+
+SCRIPT = """
+from dlt_dbt_cloud import run_dbt_cloud_job
+print("started", flush=True)
+run_dbt_cloud_job(cancel_on_abort=True, wait_seconds=1)
+"""
+
+
+def test_interrupt(make_project: Callable[..., DBTJob], tmp_path: Path) -> None:
+    """Ctrl-C of a wrapped script cancels its run, says where it is, and leaves nothing behind."""
+    job = make_project()
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "dlt_dbt_cloud.local", "--project-dir", str(job.project_dir)]
+    process = subprocess.Popen(
+        [*command, "--step", "dbt run --select slow", "--", sys.executable, "script.py"],
+        env={**os.environ, **job.env, "TINY_SLOW": "yes"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(3)  # so that it waits
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "is cancelled." in errors
+    assert "To reattach: get_dbt_cloud_run_status(run_id=" in errors
+
+
+LOADER = """
+import sys
+from dlt_dbt_cloud import run_dbt_cloud_job
+run = run_dbt_cloud_job(reuse_queued=sys.argv[1] == "share", wait_seconds=1)
+print(run.id, run.is_success)
+"""
+
+
+@pytest.mark.parametrize(("mode", "most"), [("share", 3), ("alone", 6)])
+def test_many_pipelines_one_job(mode: str, most: int, tmp_path: Path) -> None:
+    """Processes that finish together share queued runs, each sees a run that succeeded.
+
+    At most the one that starts at once and two that are queued behind it: without sharing each
+    process has its own.
+    """
+    (tmp_path / "loader.py").write_text(LOADER)
+    job = ScriptedJob(statuses=[(0, 1), (0.2, 3), (1, 10)])
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        environment = {**os.environ, **cloud.environment}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "loader.py", mode],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(6)
+        ]
+        outcomes = [process.communicate(timeout=120)[0].split() for process in processes]
+        runs = list(DBTCloudClientV2(credentials=cloud.credentials).list_runs())
+    assert {success for _, success in outcomes} == {"True"}
+    built = [run for run in runs if run.is_success]
+    assert len(built) <= most
+    assert (len(built) == len(processes)) == (mode == "alone")
