@@ -44,7 +44,7 @@ def start_run(
             if may_adopt(run, retry_failed=config.retry_failed):
                 logger.info("The load has run %d of job %d already: %s", run.id, job_id, run.url)
                 return Started(run, is_own=False)
-        if request["cause"] == DBTCloudConfiguration.cause:
+        if request.get("cause") in (None, "", DBTCloudConfiguration.cause):
             request["cause"] = load_cause(load_info)
         trigger = partial(trigger, tag=tag, known=frozenset(run.id for run in earlier))
     if not config.reuse_queued:

@@ -117,10 +117,12 @@ class Transport:
         except requests.RequestException as error:
             failure = connection_exception(method, url, error)
         else:
+            # The API's JSON is UTF-8; `response.text` would guess at it where no charset is named.
+            text = response.content.decode("utf-8", errors="replace")
             if response.ok and not response.is_redirect:
-                return response.text
+                return text
             response.request.headers.pop("Authorization", None)
-            text = self._auth.redact(response.text)
+            text = self._auth.redact(text)
             failure = http_exception(method, url, response.status_code, response.headers, text)
             failure.request, failure.response = response.request, response
         # Not from within `except`: the error's request and frames hold the token.

@@ -496,6 +496,20 @@ class TestLoad:
         cause = bodies(api)[0]["cause"]
         assert cause.startswith(f"dlt pipeline flights loaded dataset raw: {load_id} [dlt:")
 
+    @pytest.mark.parametrize("cause", ["", None])
+    def test_empty_cause(
+        self,
+        run_with: Callable[..., DBTCloudRun],
+        api: responses.RequestsMock,
+        load_info: LoadInfo,
+        cause: str | None,
+    ) -> None:
+        """An empty cause is none: the load's takes its place."""
+        self.has_runs(api)
+        triggered(api)
+        run_with({"cause": cause}, load_info, wait_for_outcome=False)
+        assert bodies(api)[0]["cause"].startswith("dlt pipeline flights loaded")
+
     def test_own_cause(
         self,
         run_with: Callable[..., DBTCloudRun],

@@ -1,5 +1,6 @@
 """One request: what is sent, and what becomes of each kind of answer."""
 
+import json
 import logging
 import socket
 import traceback
@@ -20,7 +21,17 @@ from dlt_dbt_cloud import (
 )
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.transport import decode_envelope, retry_after
-from tests.utils import ACCOUNT, HOST, JOB_ID, RUN_ID, SAMPLES, TOKEN, JumpingTimer, sample
+from tests.utils import (
+    ACCOUNT,
+    HOST,
+    JOB_ID,
+    RUN_ID,
+    SAMPLES,
+    TOKEN,
+    JumpingTimer,
+    sample,
+    sample_run,
+)
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
 
@@ -73,6 +84,14 @@ class TestRequest:
             match=[responses.matchers.request_kwargs_matcher({"timeout": 7.0})],
         )
         assert client.get_run_status(2).is_success
+
+    def test_utf8_without_a_charset(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """An answer is UTF-8, also where its type names no charset."""
+        body = json.dumps(sample_run("run_success", status_message="✈️ ä"), ensure_ascii=False)
+        api.get(RUN_URL, body=body.encode(), content_type="application/json")
+        assert client.get_run_status(RUN_ID)["status_message"] == "✈️ ä"
 
 
 class TestErrorStatus:
