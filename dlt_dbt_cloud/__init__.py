@@ -1,33 +1,37 @@
 """Run a dbt Cloud job at the end of a dlt pipeline: once, watched to its end, answered clearly."""
 
-from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.configuration import DBTCloudConfiguration
-from dlt_dbt_cloud.exceptions import (
-    DBTCloudAPIException,
-    DBTCloudConnectionException,
-    DBTCloudException,
-    DBTCloudHTTPException,
-    DBTCloudJobNotUniqueException,
-    DBTCloudNotTriggeredException,
-    DBTCloudResponseException,
-    DBTCloudRunCancelledException,
-    DBTCloudRunException,
-    DBTCloudRunFailedException,
-    DBTCloudRunOutcomeUnknownException,
-    DBTCloudRunTimedOutException,
-    DBTCloudRunUnreachableException,
-    DBTCloudTriggerException,
-    DBTCloudTriggerOutcomeUnknownException,
-    DBTCloudWaitException,
-    DBTCloudWaitTimeoutException,
-    InvalidCredentialsException,
-)
-from dlt_dbt_cloud.jobs import (
-    get_dbt_cloud_run_status,
-    run_dbt_cloud_job,
-    wait_for_dbt_cloud_runs,
-)
-from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlt_dbt_cloud.client import DBTCloudClientV2
+    from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+    from dlt_dbt_cloud.exceptions import (
+        DBTCloudAPIException,
+        DBTCloudConnectionException,
+        DBTCloudException,
+        DBTCloudHTTPException,
+        DBTCloudJobNotUniqueException,
+        DBTCloudNotTriggeredException,
+        DBTCloudResponseException,
+        DBTCloudRunCancelledException,
+        DBTCloudRunException,
+        DBTCloudRunFailedException,
+        DBTCloudRunOutcomeUnknownException,
+        DBTCloudRunTimedOutException,
+        DBTCloudRunUnreachableException,
+        DBTCloudTriggerException,
+        DBTCloudTriggerOutcomeUnknownException,
+        DBTCloudWaitException,
+        DBTCloudWaitTimeoutException,
+        InvalidCredentialsException,
+    )
+    from dlt_dbt_cloud.jobs import (
+        get_dbt_cloud_run_status,
+        run_dbt_cloud_job,
+        wait_for_dbt_cloud_runs,
+    )
+    from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
 
 __all__ = [
     "DBTCloudAPIException",
@@ -57,3 +61,17 @@ __all__ = [
     "run_dbt_cloud_job",
     "wait_for_dbt_cloud_runs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is asked for: dlt imports this package to find our command."""
+    if name in __all__:
+        for module in ("jobs", "configuration", "exceptions", "run", "client"):
+            found = vars(import_module(f"{__name__}.{module}"))
+            if name in found:
+                return globals().setdefault(name, found[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,22 +1,21 @@
-"""Run a dbt Cloud job: configuration in, run out."""
+"""Run a dbt Cloud job: configuration in, run out.
+
+What does the work is imported where it is called: it takes longer to import than the rest, and a
+script that imports these functions may well not call them.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime import signals
 
-from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.configuration import (
-    DBTCloudConfiguration,
-    required_id,
-    with_dbt_cloud_configuration,
-)
-from dlt_dbt_cloud.progress import collector_of
-from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.start import Started, find_job_id, start_run
-from dlt_dbt_cloud.watch import Watch, watch_all
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration, with_dbt_cloud_configuration
+
+if TYPE_CHECKING:
+    from dlt_dbt_cloud.client import DBTCloudClientV2
+    from dlt_dbt_cloud.run import DBTCloudRun
 
 
 @with_dbt_cloud_configuration
@@ -34,7 +33,7 @@ def run_dbt_cloud_job(
     retry_failed: int = DBTCloudConfiguration.retry_failed,
     cancel_on_abort: bool = DBTCloudConfiguration.cancel_on_abort,
     reuse_queued: bool = DBTCloudConfiguration.reuse_queued,
-) -> DBTCloudRun:
+) -> "DBTCloudRun":
     """Triggers a dbt Cloud job exactly once, watches the run to its end, and returns it.
 
     All arguments but `data` and `load_info` are settings too: what is not passed is looked up in
@@ -73,8 +72,10 @@ def run_dbt_cloud_job(
         DBTCloudRunUnreachableException: The API stayed down while the run went on.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
+    from dlt_dbt_cloud.watch import run_job  # noqa: PLC0415  # see the module
+
     with signals.intercepted_signals():
-        return run_job(DBTCloudClientV2(credentials=credentials), credentials, data, load_info)
+        return run_job(_client(credentials), credentials, data, load_info)
 
 
 @with_dbt_cloud_configuration
@@ -86,7 +87,7 @@ def get_dbt_cloud_run_status(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
-) -> DBTCloudRun:
+) -> "DBTCloudRun":
     """Returns a run, by default when it has ended: reattaches to a run that was left.
 
     Args:
@@ -107,21 +108,21 @@ def get_dbt_cloud_run_status(
         DBTCloudRunUnreachableException: The API stayed down while the run went on.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
+    from dlt_dbt_cloud.watch import watch_run  # noqa: PLC0415  # see the module
+
     with signals.intercepted_signals():
-        client = DBTCloudClientV2(credentials=credentials)
-        run = client.get_run_status(required_id("run_id", credentials.run_id))
-        return Watch(client, credentials, Started(run, is_own=False), collector_of()).conclude()
+        return watch_run(_client(credentials), credentials)
 
 
 @with_dbt_cloud_configuration
 def wait_for_dbt_cloud_runs(
-    runs: Iterable[DBTCloudRun | int | str],
+    runs: "Iterable[DBTCloudRun | int | str]",
     credentials: DBTCloudConfiguration = dlt.secrets.value,
     wait_seconds: float = DBTCloudConfiguration.wait_seconds,
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
-) -> list[DBTCloudRun]:
+) -> list["DBTCloudRun"]:
     """Waits for many runs at once, and returns them in the same order when all have ended.
 
     One thread, and one request for every 100 runs a look. Each run is logged as it ends, and one
@@ -141,30 +142,13 @@ def wait_for_dbt_cloud_runs(
         DBTCloudRunUnreachableException: The API stayed down while runs went on.
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
+    from dlt_dbt_cloud.watch import watch_runs  # noqa: PLC0415  # see the module
+
     with signals.intercepted_signals():
-        client = DBTCloudClientV2(credentials=credentials)
-        return watch_all(client, credentials, _known_runs(client, list(runs)), collector_of())
+        return watch_runs(_client(credentials), credentials, runs)
 
 
-def _known_runs(client: DBTCloudClientV2, runs: list[DBTCloudRun | int | str]) -> list[DBTCloudRun]:
-    """Returns runs, those that are given as ids read from the API."""
-    given = {run.id: run for run in runs if isinstance(run, DBTCloudRun)}
-    ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in runs]
-    read = {run.id: run for run in client.poll_runs_by_id([i for i in ids if i not in given])}
-    known = {**read, **given}
-    # One that is not in the list is asked for by itself: the API's answer says why.
-    return [known.get(run_id) or client.get_run_status(run_id) for run_id in ids]
+def _client(credentials: DBTCloudConfiguration) -> "DBTCloudClientV2":
+    from dlt_dbt_cloud.client import DBTCloudClientV2  # noqa: PLC0415  # see the module
 
-
-def run_job(
-    client: DBTCloudClientV2,
-    config: DBTCloudConfiguration,
-    data: Mapping[str, Any] | None = None,
-    load_info: LoadInfo | None = None,
-) -> DBTCloudRun:
-    """Does what `run_dbt_cloud_job` does, with a given client."""
-    if load_info is not None:
-        load_info.raise_on_failed_jobs()
-    request = config.trigger_request(data)
-    started = start_run(client, config, find_job_id(client, config), request, load_info)
-    return Watch(client, config, started, collector_of(load_info)).conclude()
+    return DBTCloudClientV2(credentials=credentials)

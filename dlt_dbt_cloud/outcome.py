@@ -12,7 +12,8 @@ from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun
 RELATED: Final = ("trigger", "job", "run_steps")
 
 LATE_PAUSES: Final = (1.0, 2.0, 3.0)
-"""Seconds before another look for logs and artifacts: dbt Cloud stores them after the status."""
+"""Seconds before each further look for logs and artifacts, which dbt Cloud stores after the status.
+All looks at one run share them."""
 
 
 def with_outcome(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
@@ -21,47 +22,55 @@ def with_outcome(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
     What can't be read is left out with a warning: the outcome of the run is known already.
     """
     usual = run.usual
+    pauses = iter(LATE_PAUSES)
     try:
         related = client.get_run_status(run.id, include_related=RELATED)
         # A reading that lags behind does not take the outcome back.
         run = related if related.is_complete else run
         if run.is_error:
-            run = _with_logs(client, run)
-            run.failed_nodes = tuple(_failed_nodes(client, run))
+            run = _with_logs(client, run, pauses)
+            run.failed_nodes = tuple(_failed_nodes(client, run, pauses))
     except DBTCloudAPIException as error:
         logger.warning("Of run %d not all is known: %s", run.id, error)
     run.usual = usual
     return run
 
 
-def _with_logs(client: DBTCloudClientV2, run: DBTCloudRun) -> DBTCloudRun:
-    for pause in LATE_PAUSES:
-        if all(step.get("logs") for step in run.failed_steps):
-            break
-        client.timer.sleep(pause)
+def _with_logs(client: DBTCloudClientV2, run: DBTCloudRun, pauses: Iterator[float]) -> DBTCloudRun:
+    while not all(step.get("logs") for step in run.failed_steps) and _pauses(client, pauses):
         run = client.get_run_status(run.id, include_related=RELATED)
     return run
 
 
-def _failed_nodes(client: DBTCloudClientV2, run: DBTCloudRun) -> Iterator[DBTCloudNode]:
+def _failed_nodes(
+    client: DBTCloudClientV2, run: DBTCloudRun, pauses: Iterator[float]
+) -> Iterator[DBTCloudNode]:
     for step in run.failed_steps:
         if "dbt" in str(step.get("name")):  # cloning a repository has no results
-            results = _run_results(client, run.id, step.get("index"))
+            results = _run_results(client, run.id, step.get("index"), pauses)
             yield from (node for node in nodes(results) if node.is_failed)
 
 
-def _run_results(client: DBTCloudClientV2, run_id: int, step: int | None) -> Any:
+def _run_results(
+    client: DBTCloudClientV2, run_id: int, step: int | None, pauses: Iterator[float]
+) -> Any:
     """Returns a step's `run_results.json`, None where it has none even after a while."""
-    for pause in (*LATE_PAUSES, None):
+    while True:
         try:
             return client.get_artifact(run_id, "run_results.json", step=step)
         except DBTCloudHTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
-            if pause is None:
-                return None
+        if not _pauses(client, pauses):
+            return None
+
+
+def _pauses(client: DBTCloudClientV2, pauses: Iterator[float]) -> bool:
+    """Makes the next pause, and tells whether there was one left."""
+    pause = next(pauses, None)
+    if pause is not None:
         client.timer.sleep(pause)
-    return None
+    return pause is not None
 
 
 def nodes(run_results: Any) -> Iterator[DBTCloudNode]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 MIN_INTERVAL: Final = 0.1
 """Seconds between two looks at least: more would flood the API."""
 
-MAX_SPARSE: Final = 60.0
+MAX_SPARSE: Final = 50.0
 """Seconds between two looks at most while a run can't have ended yet. It may fail at any time."""
 
 DENSITY: Final = 2.5
@@ -47,15 +47,15 @@ class UsualTimes(NamedTuple):
 def growing_interval(waited: float, wait_seconds: float) -> float:
     """Returns the seconds until the next look at a run of which nothing is known.
 
-    A twentieth of the time waited, so that the end of a run is seen within 5 % of its time, but at
-    least 1 s and at most `wait_seconds`. With the default of 10 s no run costs more than 46 looks
-    more than looking every 10 s would.
+    A seventeenth of the time waited, so that the end of a run is seen within 6 % of its time, but
+    at least 1 s and at most `wait_seconds`. With the default of 10 s no run costs more than 41
+    looks more than looking every 10 s would.
 
     Args:
         waited: Seconds since the wait began.
         wait_seconds: The longest interval.
     """
-    return max(MIN_INTERVAL, min(wait_seconds, max(1.0, waited / 20)))
+    return max(MIN_INTERVAL, min(wait_seconds, max(1.0, waited / 17)))
 
 
 def poll_interval(

@@ -1,15 +1,16 @@
 """Watch a run and its retries to the end, and leave no doubt where it is when the watch ends."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
+from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime import signals
 from dlt.common.runtime.collector_base import Collector
 
 from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudHTTPException,
@@ -18,13 +19,49 @@ from dlt_dbt_cloud.exceptions import (
 from dlt_dbt_cloud.history import usual_times
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.outcome import with_outcome
-from dlt_dbt_cloud.progress import Progress
+from dlt_dbt_cloud.progress import Progress, collector_of
 from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.schedule import UsualTimes
-from dlt_dbt_cloud.start import Started
+from dlt_dbt_cloud.start import Started, find_job_id, start_run
 from dlt_dbt_cloud.wait import Wait
 
 CANCEL_ATTEMPTS: Final = 3
+
+
+def run_job(
+    client: DBTCloudClientV2,
+    config: DBTCloudConfiguration,
+    data: Mapping[str, Any] | None = None,
+    load_info: LoadInfo | None = None,
+) -> DBTCloudRun:
+    """Does what `run_dbt_cloud_job` does."""
+    if load_info is not None:
+        load_info.raise_on_failed_jobs()
+    request = config.trigger_request(data)
+    started = start_run(client, config, find_job_id(client, config), request, load_info)
+    return Watch(client, config, started, collector_of(load_info)).conclude()
+
+
+def watch_run(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> DBTCloudRun:
+    """Does what `get_dbt_cloud_run_status` does."""
+    run = client.get_run_status(required_id("run_id", config.run_id))
+    return Watch(client, config, Started(run, is_own=False), collector_of()).conclude()
+
+
+def watch_runs(
+    client: DBTCloudClientV2,
+    config: DBTCloudConfiguration,
+    runs: Iterable[DBTCloudRun | int | str],
+) -> list[DBTCloudRun]:
+    """Does what `wait_for_dbt_cloud_runs` does."""
+    given = list(runs)
+    known = {run.id: run for run in given if isinstance(run, DBTCloudRun)}
+    ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in given]
+    read = {run.id: run for run in client.poll_runs_by_id([i for i in ids if i not in known])}
+    known = {**read, **known}
+    # One that is not in the list is asked for by itself: the API's answer says why.
+    found = [known.get(run_id) or client.get_run_status(run_id) for run_id in ids]
+    return watch_all(client, config, found, collector_of())
 
 
 def watch_all(

@@ -2,10 +2,11 @@
 
 import ast
 import importlib.metadata
-import inspect
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import dlt_dbt_cloud
 from dlt_dbt_cloud import exceptions
@@ -15,12 +16,11 @@ PACKAGE = Path(dlt_dbt_cloud.__file__).parent
 
 def test_public_names() -> None:
     """`__all__` is sorted and lists just what the package offers."""
-    public = [
-        name
-        for name, value in vars(dlt_dbt_cloud).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    ]
-    assert sorted(dlt_dbt_cloud.__all__) == dlt_dbt_cloud.__all__ == sorted(public)
+    assert sorted(dlt_dbt_cloud.__all__) == dlt_dbt_cloud.__all__ == dir(dlt_dbt_cloud)
+    for name in dlt_dbt_cloud.__all__:
+        assert getattr(dlt_dbt_cloud, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'run_job'"):
+        dlt_dbt_cloud.run_job  # noqa: B018  # it is asked for
 
 
 def test_every_exception_is_public_and_drawn() -> None:
@@ -32,10 +32,25 @@ def test_every_exception_is_public_and_drawn() -> None:
     assert [name for name in ours if name not in drawn] == []
 
 
+def imported(code: str) -> set[str]:
+    """Returns what is imported by some code."""
+    code = f"import sys; {code}; print(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_plugin_is_tiny() -> None:
+    """Dlt imports our plugin at every use: it adds nothing but itself."""
+    before, after = (
+        imported(f"import dlt.common.configuration.plugins{ours}")
+        for ours in ("", ", dlt_dbt_cloud.plugin")
+    )
+    added = {name for name in after - before if not name.startswith("dlt.")}
+    assert added == {"dlt_dbt_cloud", "dlt_dbt_cloud.plugin"}
+
+
 def test_import_is_light() -> None:
     """The import needs neither the local server's nor anyone else's packages."""
-    code = "import sys, dlt_dbt_cloud; print(*sys.modules)"
-    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    modules = imported("from dlt_dbt_cloud import run_dbt_cloud_job")
     heavy = {"flask", "werkzeug", "dbt", "duckdb", "pyarrow", "pandas", "pytest", "responses"}
     assert heavy.isdisjoint(modules)
 
@@ -57,18 +72,18 @@ def test_dependencies() -> None:
 def test_modules_import_downwards() -> None:
     """A module imports only modules that stand below it: the house has no circles."""
     floors = [
-        {"exceptions", "log", "schedule"},
+        {"exceptions", "log", "schedule", "plugin"},
         {"configuration", "run", "timing"},
         {"transport", "trigger", "wait", "progress", "reuse"},
         {"client"},
         {"load", "outcome", "history"},
         {"start"},
         {"watch"},
-        {"jobs"},
+        {"jobs", "sources", "cli"},
     ]
     level = {name: number for number, floor in enumerate(floors) for name in floor}
     for name, number in level.items():
         tree = ast.parse((PACKAGE / f"{name}.py").read_text())
-        imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        imports = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
         ours = [m.partition(".")[2] for m in imports if m and m.startswith("dlt_dbt_cloud.")]
         assert all(level[module] < number for module in ours), name

@@ -16,7 +16,6 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudWaitTimeoutException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.schedule import poll_interval
 from dlt_dbt_cloud.wait import NEW_RUN_GRACE, Wait
 from tests.utils import JumpingTimer
 
@@ -90,14 +89,6 @@ class TestLaw:
             first_end = next(a for a in [*answers, 10] if a in (10, 20, 30))
             assert run.status == first_end
         assert timer.now() <= deadline + 1e-6
-
-    @given(waited=st.floats(0, 1e6), wait_seconds=st.floats(0, 1000))
-    def test_interval(self, waited: float, wait_seconds: float) -> None:
-        """The interval never floods the API, never exceeds `wait_seconds`, never shrinks."""
-        interval = poll_interval(waited, wait_seconds)
-        assert 0.1 <= interval <= max(wait_seconds, 0.1)
-        assert poll_interval(waited + 10, wait_seconds) >= interval
-        assert interval <= max(1.0, waited * 0.05)
 
 
 class TestEnd:

@@ -297,7 +297,7 @@ def test_history_sharpens_the_schedule(
     api.get(RUN_URL, json=sample("run_queued"))
     api.get(RUN_URL, json=sample("run_success_related"))
     Watch(client, configured(), Started(a_run(RUN_ID, "run_queued"), is_own=True)).conclude()
-    assert timer.sleeps[0] == 60
+    assert timer.sleeps[0] == 50
 
 
 def test_progress_of_the_loads_pipeline(

@@ -1,0 +1,32 @@
+"""What is compared: a run watched by this package, and one watched by dlt's helper."""
+
+from typing import Any, Final
+
+from dlt.helpers import dbt_cloud as helper
+from dlt.helpers.dbt_cloud.configuration import DBTCloudConfiguration as HelperConfiguration
+
+from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration
+from dlt_dbt_cloud.configuration import resolve_dbt_cloud_configuration
+from dlt_dbt_cloud.watch import run_job
+
+from .fake_api import FakeAPI
+
+TOKEN: Final = "benchmark"
+
+
+def ours_config(**settings: Any) -> DBTCloudConfiguration:
+    """Returns the settings, whatever the files of the machine say."""
+    explicit = {"api_token": TOKEN, "account_id": "1", "job_id": "1", **settings}
+    return resolve_dbt_cloud_configuration(DBTCloudConfiguration(**explicit))
+
+
+def run_ours(api: FakeAPI) -> None:
+    """Triggers a run and waits for its end with this package."""
+    config = ours_config(wait_timeout=10 * api.ends_at)
+    run_job(DBTCloudClientV2(credentials=config, timer=api.clock), config)
+
+
+def run_helper(api: FakeAPI) -> None:
+    """Triggers a run and waits for its end with dlt's helper."""
+    credentials = HelperConfiguration(api_token=TOKEN, account_id="1", job_id="1")
+    helper.run_dbt_cloud_job(credentials)
