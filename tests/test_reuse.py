@@ -189,6 +189,15 @@ class TestJoin:
         run, is_own = self.queue(DBTCloudRun(id=4, status=status)).join()
         assert (run.id, is_own) == (9, True)
 
+    @pytest.mark.parametrize(("own", "older"), [(3, 1), (1, 3)])
+    def test_own_run_is_kept_once_one_has_started(self, own: int, older: int) -> None:
+        """The own run is cancelled only while both are queued: a started one may miss the load."""
+        looks = iter([[], [DBTCloudRun(id=5, status=1)]])
+        runs = [DBTCloudRun(id=5, status=older), DBTCloudRun(id=9, status=own)]
+        queue = self.queue(queued=lambda: next(looks, []), read=lambda _: runs)
+        run, is_own = queue.join()
+        assert (run.id, is_own) == (9, True)
+
     def test_trouble_while_settling(self, log: pytest.LogCaptureFixture) -> None:
         """If the queue can't be read after the trigger, the own run is kept."""
         answers: Iterator[list[DBTCloudRun]] = iter([[]])

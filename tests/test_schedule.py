@@ -1,6 +1,7 @@
 """When to look at a run."""
 
 import random
+from collections.abc import Callable
 from statistics import mean
 
 import pytest
@@ -94,7 +95,7 @@ class TestWithHistory:
         every 10 s would make, the one for the history among them. A fixed interval with the same
         mean delay makes more requests, one with as few requests has a longer delay."""  # noqa: D205, D209  # one law
         rng = random.Random(7)  # noqa: S311  # no secret
-        draw = {
+        draw: Callable[[], float] = {
             "normal": lambda: rng.gauss(usually, usually / 10),
             "uniform": lambda: rng.uniform(0.9 * usually, 1.1 * usually),
         }[law]
