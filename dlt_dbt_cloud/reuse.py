@@ -48,8 +48,8 @@ class QueuedRuns:
     def join(self) -> tuple[DBTCloudRun, bool]:
         """Returns a run that covers the load, and whether it was triggered for it.
 
-        A run that was joined may be cancelled in the queue by the call that has triggered it, in
-        favour of an older one. Then join again.
+        A run that was joined may be cancelled by the call that has triggered it, in favour of an
+        older one, and rarely just after it has started. Then join again.
         """
         run = self._joined()
         if run is not None:

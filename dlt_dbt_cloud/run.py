@@ -104,11 +104,6 @@ class DBTCloudRun(dict[str, Any]):
         return self.status == DBTCloudRunStatus.QUEUED
 
     @property
-    def was_started(self) -> bool:
-        """Whether the run has left the queue."""
-        return self.get("started_at") is not None
-
-    @property
     def is_complete(self) -> bool:
         """Whether the run has ended, well or not."""
         if self.status_name.startswith("Unknown"):

@@ -194,10 +194,8 @@ class Watch:
         )
 
     def _rejoin_while_cancelled(self) -> None:
-        """Finds another run where a shared one was cancelled in the queue: none has covered us."""
-        while (
-            self.rejoin and not self.is_own and self.run.is_cancelled and not self.run.was_started
-        ):
+        """Finds another run where a shared one was cancelled, most likely by its own call."""
+        while self.rejoin and not self.is_own and self.run.is_cancelled:
             self.run, self.is_own = self.rejoin()
             self._wait()
 

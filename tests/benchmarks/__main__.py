@@ -6,11 +6,24 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from . import detection, importing, known_jobs, local_cloud, memory, polls
+from . import (
+    detection,
+    history,
+    importing,
+    known_jobs,
+    local_cloud,
+    many_runs,
+    memory,
+    polls,
+    sharing,
+)
 
 SECTIONS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "detection": detection.report,
     "known_jobs": known_jobs.report,
+    "many_runs": many_runs.report,
+    "sharing": sharing.report,
+    "history": history.report,
     "importing": importing.report,
     "polls": polls.report,
     "memory": memory.report,

@@ -98,7 +98,7 @@ def project() -> Iterator[Path]:
 @contextmanager
 def local_cloud(folder: Path) -> Iterator[tuple[int, DBTCloudConfiguration]]:
     """Serves the project. Yields the id of the process and the settings for a client."""
-    with serving("serve.py", folder) as (pid, settings):
+    with serving("serve", folder) as (pid, settings):
         yield pid, ours_config(**json.loads(settings), wait_seconds=0.1)
 
 

@@ -84,7 +84,7 @@ def row(name: str, blocks: list[Block]) -> list[str]:
 def report() -> Iterator[str]:
     """Yields the lines of this section."""
     yield from title("Polls over a kept connection to a stub on loopback")
-    with serving("stub.py", SAMPLES / "run_running.json") as (_, port):
+    with serving("stub", SAMPLES / "run_running.json") as (_, port):
         results = rounds(f"http://127.0.0.1:{int(port)}")
     rows = [row(name, [r[name] for r in results]) for name in results[0]]
     yield from table(("", "polls per second", "CPU per poll", "least CPU"), rows)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def serving(script: str, argument: Path) -> Iterator[tuple[int, str]]:
-    """Runs a server of this folder. Yields its process id and the line that it prints first."""
+def serving(module: str, argument: Path | str) -> Iterator[tuple[int, str]]:
+    """Runs a server of this package. Yields its process id and the line that it prints first."""
     with subprocess.Popen(
-        [sys.executable, Path(__file__).with_name(script), argument],
+        [sys.executable, "-m", f"{__package__}.{module}", argument],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -24,11 +24,20 @@ def serving(script: str, argument: Path) -> Iterator[tuple[int, str]]:
 
 def resident(pid: int | str = "self") -> float:
     """Returns the MiB that a process has in memory, not a number where there is no `/proc`."""
+    return _mebibytes(pid, "VmRSS")
+
+
+def peak() -> float:
+    """Returns the most MiB that this process ever had in memory, likewise."""
+    return _mebibytes("self", "VmHWM")
+
+
+def _mebibytes(pid: int | str, name: str) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return float("nan")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1024
 
 

@@ -1,4 +1,4 @@
-"""Serves a dbt project on a local dbt Cloud: `python serve.py DIR`.
+"""Serves a dbt project on a local dbt Cloud: `python -m tests.benchmarks.serve DIR`.
 
 It prints the settings for a client, and serves until its standard input is closed.
 """
