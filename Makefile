@@ -8,6 +8,9 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 # What `dependencies` declares as the least, as exact versions.
 LOWEST := $(shell sed -n 's/^dependencies = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",' | sed 's/>=/==/g')
 
+# What `make demo` has built, looked at with DuckDB alone.
+SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connection = duckdb.connect('flights.duckdb'); exec(sys.argv[1])"
+
 .PHONY: demo test lint types check bench test-lowest test-wheel clean
 
 $(VENV)/installed: pyproject.toml
@@ -21,7 +24,9 @@ demo: $(VENV)/installed
 	@echo "== Load every flight of 2013 from New York with dlt, then run its dbt job on a local dbt Cloud"
 	cd sample_pipelines && ../$(BIN)/python -m dlt_dbt_cloud.local --project-dir flights_dbt -- ../$(BIN)/python flights_pipeline.py
 	@echo "== What the weather does to flights: analytics.weather_delays in sample_pipelines/flights.duckdb"
-	@cd sample_pipelines && ../$(BIN)/python -c "import duckdb; duckdb.connect('flights.duckdb').table('analytics.weather_delays').show(max_width=160)"
+	@$(SHOW) "connection.table('analytics.weather_delays').show(max_width=160)"
+	@echo "== Which load went into which models: sample_pipelines/loads_to_models.sql"
+	@$(SHOW) "connection.sql('use nycflights13'); connection.sql(open('loads_to_models.sql').read()).show(max_width=160)"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta, timezone
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dlt.common.pipeline import LoadInfo
 
@@ -23,6 +24,39 @@ def load_cause(load_info: LoadInfo) -> str:
         f"dlt pipeline {load_info.pipeline.pipeline_name} loaded dataset {load_info.dataset_name}:"
         f" {', '.join(load_info.loads_ids)}"
     )
+
+
+class LoadCause(NamedTuple):
+    """What the cause of a run tells about the loads that it was triggered for.
+
+    Attributes:
+        pipeline_name: The pipeline.
+        dataset_name: The dataset that it had loaded, None if its destination has none.
+        load_ids: The ids of the loads.
+        are_load_ids_complete: False if the cause was cut within the ids. Of the last one only the
+            beginning may be left, so it is left out.
+    """
+
+    pipeline_name: str
+    dataset_name: str | None
+    load_ids: list[str]
+    are_load_ids_complete: bool
+
+
+_LOAD_CAUSE: Final = re.compile(
+    r"dlt pipeline (?P<pipeline>.+?) loaded dataset (?P<dataset>.+): (?P<ids>[\d., ]*)(?P<cut>…?)"
+)
+
+
+def parse_load_cause(cause: str) -> LoadCause | None:
+    """Returns what `load_cause` has written into a cause, None if that is not in it."""
+    found = _LOAD_CAUSE.search(cause)
+    if not found:
+        return None
+    is_cut = bool(found["cut"])
+    load_ids = re.findall(r"[\d.]+(?=,)" if is_cut else r"[\d.]+", found["ids"])
+    dataset_name = None if found["dataset"] == "None" else found["dataset"]
+    return LoadCause(found["pipeline"], dataset_name, load_ids, not is_cut)
 
 
 def load_tag(load_info: LoadInfo, job_id: int, request: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from dlt.extract import DltResource
 from pyarrow import csv
 
 from dlt_dbt_cloud import run_dbt_cloud_job
+from dlt_dbt_cloud.sources import dbt_cloud_source
 
 
 @dlt.source
@@ -79,6 +80,8 @@ def main() -> int:
 
     run = run_dbt_cloud_job(load_info=load_info)
     print(run)
+    # Beside the data: which models the load went into, and how each of them went.
+    pipeline.run(dbt_cloud_source(run=run))
     return 0 if run.is_success else 1
 
 

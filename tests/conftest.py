@@ -20,6 +20,7 @@ def dlt_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty directory as dlt's run and data directory, without the developer's settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("PIPELINES_DIR", str(tmp_path / "pipelines"))
     (tmp_path / ".dlt").mkdir()
     context = Container()[PluggableRunContext]
     context.reload(str(tmp_path))

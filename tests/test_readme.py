@@ -1,5 +1,6 @@
 """Every example of the README runs, and every setting that it names exists."""
 
+import os
 import re
 import subprocess
 import sys
@@ -85,12 +86,38 @@ def test_client_methods() -> None:
         assert callable(getattr(DBTCloudClientV2, name)), name
 
 
-@pytest.mark.parametrize("block", blocks("sh"))
+def test_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples for the shell run, as they stand."""
+    (examples,) = [block for block in blocks("sh") if block.startswith("dlt ")]
+    job = ScriptedJob(name="Nightly flights", statuses=[10])
+    with LocalDBTCloud(jobs=[job]) as cloud:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, **cloud.environment, "PATH": path}
+        command = f"set -e\n{examples}"
+        done = subprocess.run(
+            ["bash", "-c", command],  # noqa: S607  # of whatever machine
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "ok   job      Nightly flights" in done.stdout
+    assert "of job Nightly flights: Success" in done.stdout
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("sh") if not b.startswith("dlt ")])
 def test_commands(block: str) -> None:
-    """Each command is one that the CI script, or a test of the samples, runs."""
+    """Each other command is one that the CI script, or a test of the samples, runs."""
     run = (ROOT / ".ci" / "run").read_text() + (ROOT / "sample_pipelines" / "README.md").read_text()
     for command in block.strip().splitlines():
         assert command.removeprefix("pip install ") in run, command
+
+
+def test_sql() -> None:
+    """The join is the one that `make demo` prints."""
+    (join,) = blocks("sql")
+    assert (ROOT / "sample_pipelines" / "loads_to_models.sql").read_text().endswith(join)
 
 
 def test_links() -> None:

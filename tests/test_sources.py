@@ -30,45 +30,27 @@ from dlt_dbt_cloud import (
     InvalidCredentialsException,
     run_dbt_cloud_job,
 )
-from dlt_dbt_cloud.load import load_cause
+from dlt_dbt_cloud.load import load_cause, parse_load_cause
 from dlt_dbt_cloud.local import DBTJob, Fault, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import (
-    NODE_RESULTS,
-    RUN_LOADS,
-    RUN_STEPS,
-    RUNS,
     Bookmark,
-    Table,
-    as_moment,
     dbt_cloud_source,
     load_causes,
     node_rows,
     node_values,
     nodes_in,
-    parse_load_cause,
     run_row,
     step_row,
 )
+from dlt_dbt_cloud.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Table, as_moment
 from dlt_dbt_cloud.trigger import tagged
 from tests.utils import ACCOUNT, RUN_ID, SAMPLES, TOKEN, JumpingTimer, configured, sample
 
+ROOT = Path(__file__).parents[1]
 TABLES = (RUNS, RUN_LOADS, RUN_STEPS, NODE_RESULTS)
 LOAD_ID = "1795458706.2138786"
 CAUSE = f"dlt pipeline flights loaded dataset nyc: {LOAD_ID}"
-FROM_LOADS_TO_MODELS = """
-select
-    loads.load_id,
-    run_loads.run_id,
-    nodes.name as model,
-    nodes.status,
-    nodes.rows_affected,
-    nodes.execution_time
-from _dlt_loads as loads
-join dbt_cloud_run_loads as run_loads using (load_id)
-join dbt_cloud_node_results as nodes using (run_id)
-where nodes.resource_type = 'model'
-order by loads.load_id, run_loads.run_id, nodes.started_at
-"""
+FROM_LOADS_TO_MODELS = (ROOT / "sample_pipelines" / "loads_to_models.sql").read_text()
 
 
 def recorded_results(**changes: Any) -> dict[str, Any]:

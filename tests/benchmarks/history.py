@@ -1,0 +1,95 @@
+"""How fast the source of results loads a history of runs, and how much memory it takes.
+
+A stub on loopback, in a process of its own, makes up the runs: four steps each, the last of which
+has built 200 nodes, 0.2 MB of JSON. They are loaded into DuckDB by a new process. Its memory is the
+most that it ever had until the end of a step, beyond what it had before the first.
+
+DuckDB loads Parquet files. dlt's default for it, files of SQL, is shown for the smaller history.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .processes import serving
+from .stub_history import NODES
+from .text import reach, table, title
+
+FEW: Final = 100
+MANY: Final = 1000
+PARQUET: Final = "parquet"
+SQL: Final = "insert_values"
+MAX_ADDED: Final = 20
+"""MiB that the extract may take more for ten times the runs, a tenth of the JSON that it reads."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A history that was loaded.
+
+    Attributes:
+        runs: How many runs there were.
+        file_format: Format of the files that DuckDB loads.
+        before: MiB of the process before.
+        rows: How many were loaded, by table.
+        steps: Seconds and the most MiB until the end, of each step of the pipeline.
+    """
+
+    runs: int
+    file_format: str
+    before: float
+    rows: dict[str, int]
+    steps: dict[str, tuple[float, float]]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(self.rows.values())
+
+    def memory(self, step: str) -> float:
+        """Returns the MiB until the end of a step, beyond those before."""
+        return self.steps[step][1] - self.before
+
+    def table_rows(self) -> Iterator[list[str]]:
+        """Yields rows of the table."""
+        name = f"{self.runs:,} runs, {self.file_format}"
+        for step, (seconds, _) in self.steps.items():
+            yield self._row(f"{name}, {step}", seconds, self.memory(step))
+        seconds = sum(seconds for seconds, _ in self.steps.values())
+        yield self._row(f"{name}, whole", seconds, self.memory("load"))
+
+    def _row(self, name: str, seconds: float, memory: float) -> list[str]:
+        speed = f"{self.total / seconds:,.0f}"
+        return [name, f"{self.total:,}", f"{seconds:.1f} s", speed, f"{memory:.0f} MiB"]
+
+
+def loaded(runs: int, file_format: str) -> Load:
+    """Loads a history of so many runs."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with serving("stub_history", str(runs)) as (_, port), tempfile.TemporaryDirectory() as folder:
+        url = f"http://127.0.0.1:{int(port)}"
+        module = f"{__package__}.load_history"
+        command = [sys.executable, "-m", module, url, folder, file_format]
+        measured = json.loads(subprocess.check_output(command, env=environment))
+    return Load(runs, file_format, **measured)
+
+
+def report() -> Iterator[str]:
+    """Yields the lines of this section."""
+    yield from title(f"A history of runs with {NODES} nodes each, into DuckDB")
+    few, many, sql = loaded(FEW, PARQUET), loaded(MANY, PARQUET), loaded(FEW, SQL)
+    header = ("", "rows", "time", "rows per second", "memory")
+    yield from table(header, [row for load in (few, many, sql) for row in load.table_rows()])
+    yield f"rows by table: {', '.join(f'{name} {n:,}' for name, n in many.rows.items())}"
+    added = many.memory("extract") - few.memory("extract")
+    yield reach(
+        f"{MANY // FEW} times the runs add at most {MAX_ADDED} MiB to the extract: {added:+.1f}",
+        holds=added <= MAX_ADDED,
+    )
+    added = many.memory("load") - few.memory("load")
+    yield f"they add to the whole, most of it DuckDB's: {added:+.0f} MiB"

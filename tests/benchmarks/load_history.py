@@ -1,0 +1,57 @@
+"""Loads a history of runs, and prints what each step of the pipeline took, as JSON.
+
+`python -m tests.benchmarks.load_history URL FOLDER FORMAT`: FORMAT is that of the files that DuckDB
+loads, `parquet` or `insert_values`.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import dlt
+from dlt.common.destination import TLoaderFileFormat
+from dlt.destinations import duckdb
+from dlt.destinations.sql_client import SqlClientBase
+
+from dlt_dbt_cloud.sources import dbt_cloud_source
+
+from .contenders import ours_config
+from .processes import peak
+
+
+def measured(step: Callable[[], object]) -> list[float]:
+    """Does a step. Returns its seconds and the most memory that the process had until its end."""
+    started = time.perf_counter()
+    step()
+    return [time.perf_counter() - started, peak()]
+
+
+def count(client: SqlClientBase[Any], table: str) -> int:
+    """Returns how many rows a table has."""
+    rows = client.execute_sql(f"select count(*) from {client.make_qualified_table_name(table)}")  # noqa: S608
+    assert rows is not None
+    return int(rows[0][0])
+
+
+def main(url: str, folder: str, file_format: TLoaderFileFormat) -> None:
+    """Loads the history into a DuckDB in the folder."""
+    destination = duckdb(f"{folder}/history.duckdb")
+    pipeline = dlt.pipeline("history", folder, destination=destination, dataset_name="dbt")
+    source = dbt_cloud_source(credentials=ours_config(base_api_url=url), all_jobs=True)
+    before = peak()
+    steps = {
+        "extract": measured(lambda: pipeline.extract(source, loader_file_format=file_format)),
+        "normalize": measured(pipeline.normalize),
+        "load": measured(pipeline.load),
+    }
+    with pipeline.sql_client() as client:
+        rows = {name: count(client, name) for name in pipeline.default_schema.data_table_names()}
+    sys.stdout.write(f"{json.dumps({'before': before, 'rows': rows, 'steps': steps})}\n")
+
+
+if __name__ == "__main__":
+    logging.disable()
+    main(sys.argv[1], sys.argv[2], cast(TLoaderFileFormat, sys.argv[3]))
