@@ -46,11 +46,13 @@ check: lint types test
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks
 
-# The lowest versions that the package declares, with the unit tests.
+# The lowest versions that the package declares, with the unit tests of what needs no extra.
+UNIT := cli client configuration jobs loopback reuse run schedule secrets transport trigger wait watch
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" --editable . pytest responses hypothesis
-	$(VENV)-lowest/bin/python -m pytest tests/test_*.py
+	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask --editable . \
+		pytest responses hypothesis alive-progress enlighten psutil tqdm
+	$(VENV)-lowest/bin/python -m pytest -q $(UNIT:%=tests/test_%.py)
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed

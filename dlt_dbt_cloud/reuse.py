@@ -73,12 +73,18 @@ class QueuedRuns:
         """Settles on the oldest of several runs that were triggered at the same moment."""
         for pause in SETTLE_PAUSES:
             self.timer.sleep(pause)
-            older = [run for run in self._look() if run.id < own.id]
+            queued = self._look()
+            older = [run for run in queued if run.id < own.id]
             if older and self._both_queued(own, older[0]):
                 self.cancel(own.id)
                 logger.info("Run %d was cancelled in favour of run %d.", own.id, older[0].id)
                 return older[0], False
+            if all(run.id != own.id for run in queued) and self._has_started(own):
+                break
         return own, True
+
+    def _has_started(self, own: DBTCloudRun) -> bool:
+        return any(not run.is_queued for run in self.read([own.id]))
 
     def _both_queued(self, own: DBTCloudRun, older: DBTCloudRun) -> bool:
         runs = self.read([own.id, older.id])

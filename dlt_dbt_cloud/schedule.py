@@ -24,7 +24,7 @@ class UsualTimes(NamedTuple):
     Attributes:
         queued: Median time in the queue.
         ran: Median run time.
-        spread: Standard deviation of the run time, at least 5 % of it.
+        spread: Standard deviation of the run time, at least 5 % of it and half a second.
     """
 
     queued: float
@@ -37,7 +37,8 @@ class UsualTimes(NamedTuple):
         if len(ran) < 3:  # noqa: PLR2004  # two can't tell a usual time from a chance
             return None
         usual = median(ran)
-        return cls(median(queued), usual, max(pstdev(ran), usual / 20))
+        # The API's durations are whole seconds.
+        return cls(median(queued), usual, max(pstdev(ran), usual / 20, 0.5))
 
     def is_much_exceeded_by(self, ran: float) -> bool:
         """Tells whether a run took far longer than usual."""

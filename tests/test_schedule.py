@@ -52,6 +52,18 @@ class TestUsualTimes:
         assert not UsualTimes(0, 100, 50).is_much_exceeded_by(200)
 
 
+@given(
+    earlier=st.lists(st.floats(0, 1e6), min_size=3, max_size=20),
+    now=st.floats(0, 1e6),
+    wait_seconds=st.floats(0, 1000),
+)
+def test_any_history(earlier: list[float], now: float, wait_seconds: float) -> None:
+    """Whatever the durations of earlier runs, all of no time among them, there is an interval."""
+    usual = UsualTimes.of(earlier, earlier)
+    assert 0.1 <= poll_interval(now, wait_seconds, now, usual) <= max(wait_seconds, MAX_SPARSE)
+    assert 0.1 <= poll_interval(now, wait_seconds, 0, UsualTimes.of([0] * 3, [0] * 3))
+
+
 usual_times = st.builds(
     UsualTimes,
     queued=st.floats(0, 1000),

@@ -158,7 +158,7 @@ class TestProgress:
         printed = capsys.readouterr().out
         assert f" dbt Cloud job {JOB_ID} " in printed
         assert "Seconds: 1" in printed
-        assert "[Running]" in printed
+        assert "Running" in printed
 
     def test_pipeline_without_progress(self) -> None:
         """A pipeline without progress, and no pipeline, show nothing."""
