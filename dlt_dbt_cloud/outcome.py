@@ -5,7 +5,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudHTTPException
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudHTTPException,
+    DBTCloudResponseException,
+)
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun
 
@@ -47,17 +51,19 @@ def _failed_nodes(
 ) -> Iterator[DBTCloudNode]:
     for step in run.failed_steps:
         if "dbt" in str(step.get("name")):  # cloning a repository has no results
-            results = _run_results(client, run.id, step.get("index"), pauses)
+            results = run_results(client, run.id, step.get("index"), pauses)
             yield from (node for node in nodes(results) if node.is_failed)
 
 
-def _run_results(
+def run_results(
     client: DBTCloudClientV2, run_id: int, step: int | None, pauses: Iterator[float]
 ) -> Any:
-    """Returns a step's `run_results.json`, None where it has none even after a while."""
+    """Returns a step's `run_results.json`, None where it has no readable one even after a while."""
     while True:
         try:
             return client.get_artifact(run_id, "run_results.json", step=step)
+        except DBTCloudResponseException:  # it is not JSON
+            return None
         except DBTCloudHTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise

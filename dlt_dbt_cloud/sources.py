@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -20,13 +19,11 @@ from dlt_dbt_cloud.configuration import (
     with_dbt_cloud_configuration,
 )
 from dlt_dbt_cloud.exceptions import (
-    DBTCloudHTTPException,
-    DBTCloudResponseException,
     InvalidCredentialsException,
 )
 from dlt_dbt_cloud.load import LoadCause, parse_load_cause
 from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.outcome import LATE_PAUSES
+from dlt_dbt_cloud.outcome import LATE_PAUSES, run_results
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
 from dlt_dbt_cloud.start import find_job_id
 from dlt_dbt_cloud.tables import (
@@ -315,7 +312,7 @@ def node_rows(client: DBTCloudClientV2, steps: list[Row]) -> list[Row]:
     known: set[str] = set()
     pauses = iter(LATE_PAUSES if any(map(is_recent, steps)) else ())
     for step in filter(may_have_results, steps):
-        results = run_results(client, step, pauses)
+        results = as_dict(run_results(client, step["run_id"], step["step_index"], pauses))
         invocation_id = as_dict(results.get("metadata")).get("invocation_id")
         # A step that fails before dbt does anything is left with the results of the one before.
         if not results or invocation_id in known:
@@ -330,23 +327,6 @@ def may_have_results(step: Row) -> bool:
     """Tells whether a step may have built or tested nodes, by its name."""
     name = step["name"] or ""
     return "Invoke dbt" in name and not WITHOUT_RESULTS.search(name)
-
-
-def run_results(client: DBTCloudClientV2, step: Row, pauses: Iterator[float]) -> dict[str, Any]:
-    """Returns the `run_results.json` of a step, empty where it has none even after the pauses."""
-    while True:
-        try:
-            path = "run_results.json"
-            return as_dict(client.get_artifact(step["run_id"], path, step=step["step_index"]))
-        except DBTCloudResponseException:  # it is not JSON
-            return {}
-        except DBTCloudHTTPException as error:
-            if error.status_code != HTTPStatus.NOT_FOUND:
-                raise
-        pause = next(pauses, None)
-        if pause is None:
-            return {}
-        client.timer.sleep(pause)
 
 
 def is_recent(step: Row) -> bool:
