@@ -29,7 +29,8 @@ class Samples:
 
     def __init__(self, folder: Path) -> None:
         not_in_git = shutil.ignore_patterns(
-            "*.duckdb*", "secrets.toml", "target", "logs", "__pycache__", ".*_cache", ".user.yml"
+            *("*.duckdb*", "secrets.toml", "pipelines", "target", "logs", "__pycache__"),
+            *(".*_cache", ".user.yml"),
         )
         self.folder = shutil.copytree(SAMPLES, folder / "samples", ignore=not_in_git)
         self.logs = folder / "logs"
@@ -38,7 +39,7 @@ class Samples:
 
     def run(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
         """Runs a command in the folder, with no settings but those of the folder."""
-        settings = ("DBT_", "DESTINATION__", "DLT_", "PYTEST_")
+        settings = ("DBT_", "DESTINATION__", "DLT_", "PIPELINES_DIR", "PYTEST_")
         env = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
         env |= {
             "DLT_DATA_DIR": str(self.data),
@@ -106,12 +107,13 @@ def test_flights_loads_all_of_nycflights13(flights: Samples) -> None:
 
 
 def test_flights_can_be_run_again(flights: Samples) -> None:
-    """A second load merges and replaces: no table grows but dlt's own list of loads."""
+    """A second load merges and replaces: no table grows, and each load is known to its run."""
     done = flights.run_documented("-- python flights_pipeline.py")
 
     assert (done.returncode, done.stderr) == (0, "")
     test_flights_loads_all_of_nycflights13(flights)
-    assert flights.query("flights.duckdb", "select count(*) from nycflights13._dlt_loads") == [(2,)]
+    run_of_load = "select count(distinct load_id) from nycflights13.dbt_cloud_run_loads"
+    assert flights.query("flights.duckdb", run_of_load) == [(2,)]
 
 
 def test_flights_dbt_builds_without_a_warning(flights: Samples) -> None:
