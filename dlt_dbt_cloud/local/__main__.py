@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from dlt_dbt_cloud.local.config import jobs_from_toml
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.jobs import DBTJob, jobs_from_toml
+from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.server import LocalDBTCloud
 from dlt_dbt_cloud.local.wrapping import wrap
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlt_dbt_cloud.local.commands import Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
@@ -110,37 +110,3 @@ def dbt_version() -> str:
             "dbt is not installed: pip install 'dlt-dbt-cloud[local]', and the dbt adapter of "
             "your destination, such as dbt-duckdb."
         ) from e
-
-
-def jobs_from_toml(path: str | Path) -> list[DBTJob]:
-    """Read the jobs of a TOML file: tables `[[jobs]]` with the fields of `DBTJob`.
-
-    Folders are relative to the file.
-
-    Raises:
-        LocalDBTCloudException: The file describes no jobs.
-    """
-    import tomlkit  # noqa: PLC0415  # rarely needed
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415  # rarely needed
-
-    path = Path(path)
-    try:
-        tables = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap().get("jobs")
-    except (OSError, TOMLKitError) as e:
-        raise LocalDBTCloudException(f"{path} can't be read: {e}") from e
-    if not isinstance(tables, list) or not tables:
-        raise LocalDBTCloudException(f"{path} describes no jobs. Add a table [[jobs]].")
-    return [_job(path, table) for table in tables]
-
-
-def _job(path: Path, table: dict[str, Any]) -> DBTJob:
-    folders = {
-        key: path.absolute().parent / table[key]
-        for key in ("project_dir", "profiles_dir")
-        if key in table
-    }
-    try:
-        return DBTJob(**{**table, **folders})
-    except TypeError as e:
-        message = str(e).replace("DBTJob.__init__() ", "")
-        raise LocalDBTCloudException(f"{path}: a job of the file {message}.") from e

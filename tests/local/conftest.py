@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -13,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
+import tomlkit
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 
@@ -127,17 +130,34 @@ def make_api() -> Callable[..., Api]:
     return make
 
 
+GOOD: dict[str, Any] = {"name": "Good", "artifacts": {"run_results.json": {"results": []}}}
+BAD: dict[str, Any] = {
+    "name": "Bad",
+    "statuses": [1, 3, 20],
+    "status_message": "dbt command failed",
+    "artifacts": {},
+}
+
+
 @pytest.fixture
 def scripted() -> Iterator[LocalDBTCloud]:
     """A local dbt Cloud with a job that succeeds and one that fails, both without dbt."""
-    jobs = [
-        ScriptedJob(name="Good", artifacts={"run_results.json": {"results": []}}),
-        ScriptedJob(
-            name="Bad", statuses=[1, 3, 20], status_message="dbt command failed", artifacts={}
-        ),
-    ]
-    with LocalDBTCloud(jobs=jobs) as cloud:
+    with LocalDBTCloud(jobs=[ScriptedJob(**GOOD), ScriptedJob(**BAD)]) as cloud:
         yield cloud
+
+
+@pytest.fixture(params=["in process", "command"])
+def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalDBTCloud | CommandDoor]:
+    """The same two jobs behind the context manager and behind the command."""
+    if request.param == "in process":
+        with LocalDBTCloud(jobs=[ScriptedJob(**GOOD), ScriptedJob(**BAD)]) as cloud:
+            yield cloud
+        return
+    config = tmp_path / "jobs.toml"
+    config.write_text(tomlkit.dumps({"jobs": [GOOD, BAD]}))
+    served = Served.start("--config", str(config))
+    yield CommandDoor(served.settings)
+    assert served.stop() == 0
 
 
 @pytest.fixture
@@ -154,9 +174,12 @@ def processes() -> Callable[[int], list[str]]:
 
     def find(run_id: int) -> list[str]:
         found = []
+        # Other tests, beside this one, have runs with the same ids.
+        this_test = os.environ["PYTEST_CURRENT_TEST"].split(" ")[0].encode()
         for path in Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):  # it has ended, or is another user's
-                if f"DBT_CLOUD_RUN_ID={run_id}\0".encode() in path.read_bytes():
+                environ = path.read_bytes()
+                if f"DBT_CLOUD_RUN_ID={run_id}\0".encode() in environ and this_test in environ:
                     found.append(path.parent.name)
         return found
 
@@ -194,6 +217,28 @@ class Served:
         self.process.send_signal(how)
         with self.process:
             return self.process.wait(timeout=30)
+
+
+@dataclass
+class CommandDoor:
+    """What the tests ask of a local dbt Cloud, of one that a command serves."""
+
+    described: dict[str, str]
+
+    def settings(self, job: int | str = 0) -> dict[str, str]:
+        """Returns the settings that the command has printed."""
+        assert job == 0
+        return self.described
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.described["base_api_url"]
+
+    @property
+    def jobs(self) -> list[SimpleNamespace]:
+        """Its jobs."""
+        return [SimpleNamespace(**job) for job in Api(self.described).get("jobs/")]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloudException
-from dlt_dbt_cloud.local.jobs import jobs_from_toml
+from dlt_dbt_cloud.local.config import jobs_from_toml
 
 COMMAND = (sys.executable, "-m", "dlt_dbt_cloud.local")
 REPORT = "import os; print({k: v for k, v in os.environ.items() if k.startswith('DBT_CLOUD__')})"
@@ -223,7 +223,7 @@ def test_jobs_of_a_file(tmp_path: Path) -> None:
     [
         ("jobs = 1", "describes no jobs"),
         ("[[jobs", "can't be read"),
-        ("[[jobs]]\nname = 'x'", "project_dir"),
+        ("[[jobs]]\nname = 'x'\nstatus = 10", "'status'"),
         ("[[jobs]]\nproject_dir = 'x'\nstep = 'dbt build'", "'step'"),
     ],
 )

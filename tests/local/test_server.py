@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import threading
@@ -203,3 +204,13 @@ def test_runs_dir_over_two_servers(tmp_path: Path) -> None:
             ids.append(run_dbt_cloud_job(cloud.credentials).id)
     assert ids[1] == ids[0] + 1
     assert len(list(tmp_path.glob("run_*/target/run_results.json"))) == 2
+
+
+def test_requests_are_kept(api: Any, scripted: LocalDBTCloud) -> None:
+    """A test can look at what was asked, without the token."""
+    api.trigger()
+    api.request("GET", "runs/", params={"limit": 7})
+    posted, listed = scripted.requests
+    assert (posted.method, posted.status, posted.body) == ("POST", 200, '{"cause": "a test"}')
+    assert re.search(r"/runs/\?limit=7$", listed.path)
+    assert api.settings["api_token"] not in repr(scripted.requests)
