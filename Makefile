@@ -61,6 +61,7 @@ test-wheel: $(VENV)/installed
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
 	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, DBTCloudClientV2; print('wheel works')"
+	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-wheel dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

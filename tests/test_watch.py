@@ -1,5 +1,6 @@
 """Watching: what is shown, what history tells, and many runs at once."""
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -146,19 +147,16 @@ class TestProgress:
         assert "collector failed" not in log.text
 
     def test_log_collector_shows_the_step(
-        self,
-        client: DBTCloudClientV2,
-        api: responses.RequestsMock,
-        capsys: pytest.CaptureFixture[str],
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
     ) -> None:
-        """With `progress="log"` a person reads the job, and what the run is doing."""
+        """With dlt's log collector a person reads the job, and what the run is doing."""
         api.get(RUN_URL, json=sample("run_running"))
         api.get(RUN_URL, json=sample("run_success_related"))
-        self.watch(client, LogCollector(log_period=0, dump_system_stats=False))
-        printed = capsys.readouterr().out
-        assert f" dbt Cloud job {JOB_ID} " in printed
-        assert "Seconds: 1" in printed
-        assert "Running" in printed
+        screen = io.StringIO()
+        self.watch(client, LogCollector(log_period=0, logger=screen, dump_system_stats=False))
+        assert f" dbt Cloud job {JOB_ID} " in screen.getvalue()
+        assert "Seconds: 1" in screen.getvalue()
+        assert "Running" in screen.getvalue()
 
     def test_pipeline_without_progress(self) -> None:
         """A pipeline without progress, and no pipeline, show nothing."""
