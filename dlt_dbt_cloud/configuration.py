@@ -111,7 +111,8 @@ class DBTCloudConfiguration(BaseConfiguration):
     wait_for_outcome: bool = True
     """Whether to wait until the run has ended."""
     wait_seconds: float = 10
-    """Longest interval between two looks at the run, in seconds. Short runs are looked at more."""
+    """Longest interval between two looks at the run, in seconds. Short runs are looked at more, and
+    less, every 50 s, those that usually don't end yet."""
     wait_timeout: float = 24 * 60 * 60
     """Longest wait in seconds, by default dbt Cloud's own limit on a run."""
     raise_on_failure: bool = False
@@ -167,6 +168,8 @@ class DBTCloudConfiguration(BaseConfiguration):
         request = {name: self[name] for name in TRIGGER_FIELDS if self[name] not in (None, "", [])}
         if "git_sha" in request:
             request.pop("git_branch", None)
+        if (data or {}).get("git_branch"):
+            request.pop("git_sha", None)  # what is passed wins over a configured commit
         for key in set(data or {}).difference(TRIGGER_FIELDS):
             logger.warning("dbt Cloud ignores `%s` in `data`.%s", key, suggestion(key))
         return {**request, **(data or {})}
@@ -336,14 +339,34 @@ def resolve_dbt_cloud_configuration(
         raise malformed("credentials", "a DBTCloudConfiguration", type(credentials))
     explicit = credentials.explicit() if isinstance(credentials, DBTCloudConfiguration) else {}
     explicit.update({name: value for name, value in arguments.items() if value is not None})
-    if "job_name" in explicit:
-        explicit.setdefault("job_id", None)  # the name that is passed wins over an id in the files
+    if _is_nearer("job_name", arguments, explicit):
+        explicit["job_id"] = None  # the name that is passed wins over an id that is configured
     try:
         with inject_section(ConfigSectionContext(pipeline_name=active_pipeline_name())):
             return resolve_configuration(DBTCloudConfiguration(), explicit_value=explicit)
     except ConfigValueCannotBeCoercedException as error:
         check_steps(error.field_value if error.field_name == "steps_override" else None)
         raise malformed(error.field_name, f"a {error.hint.__name__}", error.field_value) from error
+
+
+def _is_nearer(name: str, arguments: Mapping[str, Any], explicit: Mapping[str, Any]) -> bool:
+    """Tells whether the job is given by name at a place that wins over those that give its id."""
+    for given in (arguments, explicit):
+        if given.get("job_id") is not None or given.get(name) is not None:
+            return given.get("job_id") is None
+    pipeline_name = active_pipeline_name()
+    return bool(
+        pipeline_name
+        and _configured(name, pipeline_name)
+        and not _configured("job_id", pipeline_name)
+    )
+
+
+def _configured(name: str, pipeline_name: str) -> bool:
+    providers = Container()[PluggableRunContext].providers.providers
+    section = known_sections.DBT_CLOUD
+    found = (provider.get_value(name, str, pipeline_name, section)[0] for provider in providers)
+    return any(value is not None for value in found)
 
 
 def with_dbt_cloud_configuration(function: Callable[P, R]) -> Callable[P, R]:

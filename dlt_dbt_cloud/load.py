@@ -94,7 +94,8 @@ def runs_of_load(
 
 def may_adopt(run: DBTCloudRun, *, retry_failed: int) -> bool:
     """Tells whether a run that a load already has can be its run: a failed one, to be retried."""
-    return run.in_progress or run.is_success or (run.is_error and retry_failed > 0)
+    may_retry = run.is_error and retry_failed > 0 and bool(run.get("can_retry"))
+    return run.in_progress or run.is_success or may_retry
 
 
 def _api_time(load_info: LoadInfo) -> str:

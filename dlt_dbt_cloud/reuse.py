@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dlt.common.exceptions import SignalReceivedException
+
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.log import logger
@@ -60,7 +62,9 @@ class QueuedRuns:
             return self._settled(own)
         except DBTCloudAPIException as error:
             logger.warning("Whether run %d is the only queued one was not seen. %s", own.id, error)
-            return own, True
+        except SignalReceivedException:
+            pass  # the watch ends at once, and tells where the run is
+        return own, True
 
     def _joined(self) -> DBTCloudRun | None:
         queued = self._look()
@@ -76,12 +80,18 @@ class QueuedRuns:
             queued = self._look()
             older = [run for run in queued if run.id < own.id]
             if older and self._both_queued(own, older[0]):
-                self.cancel(own.id)
-                logger.info("Run %d was cancelled in favour of run %d.", own.id, older[0].id)
+                self._cancel(own, older[0])
                 return older[0], False
             if all(run.id != own.id for run in queued) and self._has_started(own):
                 break
         return own, True
+
+    def _cancel(self, own: DBTCloudRun, older: DBTCloudRun) -> None:
+        try:
+            self.cancel(own.id)
+            logger.info("Run %d was cancelled in favour of run %d.", own.id, older.id)
+        except DBTCloudAPIException as error:  # the older one covers the load in any case
+            logger.warning("Whether run %d was cancelled is not known: %s", own.id, error)
 
     def _has_started(self, own: DBTCloudRun) -> bool:
         return any(not run.is_queued for run in self.read([own.id]))

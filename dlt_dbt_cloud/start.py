@@ -40,8 +40,9 @@ def start_run(
     if load_info is not None and load_info.loads_ids:
         tag = load_tag(load_info, job_id, request)
         earlier = runs_of_load(client, job_id, tag, load_info)
+        retries = config.retry_failed if config.wait_for_outcome else 0
         for run in earlier:
-            if may_adopt(run, retry_failed=config.retry_failed):
+            if may_adopt(run, retry_failed=retries):
                 logger.info("The load has run %d of job %d already: %s", run.id, job_id, run.url)
                 return Started(run, is_own=False)
         if request.get("cause") in (None, "", DBTCloudConfiguration.cause):

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import requests
 from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
-from urllib3.exceptions import NewConnectionError
 
 from dlt_dbt_cloud.configuration import is_loopback
 from dlt_dbt_cloud.exceptions import (
@@ -206,9 +206,12 @@ def connection_exception(
     that is not accepted stay so.
     """
     causes = list(_causes(error))
-    never_sent = isinstance(
-        error, requests.ConnectTimeout | requests.exceptions.ProxyError | ValueError
-    ) or any(isinstance(cause, NewConnectionError) for cause in causes)
+    # Not each `ProxyError`: urllib3 says so too of a tunnel that broke after the request.
+    never_sent = isinstance(error, requests.ConnectTimeout | ValueError) or any(
+        isinstance(cause, NewConnectionError | ConnectTimeoutError)
+        or str(cause).startswith("Tunnel connection failed")
+        for cause in causes
+    )
     unknown_host = any(
         isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes
     )

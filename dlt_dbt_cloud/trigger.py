@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dlt.common.exceptions import SignalReceivedException
+
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudNotTriggeredException,
@@ -167,9 +169,11 @@ def _oldest(trigger: Trigger, run: DBTCloudRun, timer: Timer) -> DBTCloudRun:
     """
     runs = {run.id: run}
     for pause in LOOK_PAUSES:
-        timer.sleep(pause)
         try:
+            timer.sleep(pause)
             runs.update({run.id: run for run in trigger.find()})
+        except SignalReceivedException:
+            return run  # what watches it ends at once, and tells where it is
         except DBTCloudAPIException as error:
             logger.warning("%s Whether run %d is the only one was not seen.", error, run.id)
     oldest, *later = (runs[run_id] for run_id in sorted(runs))

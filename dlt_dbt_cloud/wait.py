@@ -20,6 +20,10 @@ NEW_RUN_GRACE: Final = 60.0
 """Seconds after a trigger in which the API may not find the run (PrefectHQ/prefect#12959)."""
 
 
+MAX_DOWN_INTERVAL: Final = 10.0
+"""Seconds between two looks at most while the API is down."""
+
+
 @dataclass
 class Wait:
     """A wait for one run or for several.
@@ -54,19 +58,23 @@ class Wait:
             SignalReceivedException: SIGINT or SIGTERM was received.
         """
         waiting = {run.id: run for run in runs}
-        started = seen = self.timer.now()
+        started = self.timer.now()
+        down_since: float | None = None
         asked = 0.0  # seconds that the API asked to wait
         yield from _ended_of(waiting)
         while waiting:
             interval = self._interval(waiting.values(), self.timer.now() - started)
+            if down_since is not None:
+                interval = min(interval, MAX_DOWN_INTERVAL)
             self.timer.sleep(max(0.0, min(max(asked, interval), self.deadline - self.timer.now())))
             asked = 0.0
             try:
                 self._look(waiting)
-                seen = self.timer.now()
+                down_since = None
             except DBTCloudAPIException as error:
-                self._check_error(error, list(waiting.values()), started, seen)
-                asked = error.retry_after or 0.0
+                down_since = self.timer.now() if down_since is None else down_since
+                self._check_error(error, list(waiting.values()), started, down_since)
+                asked = min(error.retry_after or 0.0, self.outage_timeout)
             yield from _ended_of(waiting)
             self._check_deadline(list(waiting.values()), started)
 
@@ -85,14 +93,18 @@ class Wait:
                 self.on_look(run)
 
     def _check_error(
-        self, error: DBTCloudAPIException, runs: list[DBTCloudRun], started: float, seen: float
+        self,
+        error: DBTCloudAPIException,
+        runs: list[DBTCloudRun],
+        started: float,
+        down_since: float,
     ) -> None:
         """Raises if looking again will not help, or has not helped for long."""
         in_grace = self.is_new and self.timer.now() - started < NEW_RUN_GRACE
         if not _passes(error, in_grace=in_grace):
             raise error
-        unseen = self.timer.now() - seen
-        if unseen > self.outage_timeout:
+        unseen = self.timer.now() - down_since
+        if unseen >= self.outage_timeout:
             raise DBTCloudRunUnreachableException(
                 f"dbt Cloud gave no status of {_names(runs)} for {unseen:.0f} s. {error}", runs=runs
             ) from error

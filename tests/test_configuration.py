@@ -90,6 +90,17 @@ class TestPrecedence:
         config = resolve(job_name="Nightly")
         assert (config.job_name, config.job_id) == ("Nightly", None)
 
+    def test_nearest_way_to_name_the_job(self, secrets_toml: Callable[[str], None]) -> None:
+        """A name beats an id that is configured further away, and the other way round."""
+        by_name = FILE.replace(" of the file", "").replace("job_id = 88", 'job_name = "Nightly"')
+        secrets_toml(by_name)
+        assert resolve().job_id == "77"
+        dlt.pipeline("flights", pipelines_dir="pipelines")
+        assert (resolve().job_name, resolve().job_id) == ("Nightly", None)
+        assert resolve(job_id=5).job_id == "5"
+        assert resolve(DBTCloudConfiguration(job_id="5"), job_name="X").job_id is None
+        assert resolve(DBTCloudConfiguration(job_name="X"), job_id=5).job_id == "5"
+
     def test_bare_names_are_not_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """`PROJECT_ID` in the environment belongs to somebody else."""
         monkeypatch.setenv("PROJECT_ID", "my-gcp-project")
@@ -260,7 +271,7 @@ class TestTriggerRequest:
         """`data` goes out as given, null and unknown keys too, over all settings."""
         data = {"schema_override": None, "git_branch": "dev", "job_id": 3}
         request = configured(schema_override="s", git_sha="8cb0b1d").trigger_request(data)
-        assert request == {"cause": "Triggered via API", "git_sha": "8cb0b1d", **data}
+        assert request == {"cause": "Triggered via API", **data}
 
     def test_unknown_key_is_warned_of(self, log: pytest.LogCaptureFixture) -> None:
         """A misspelt override is sent, with a warning that suggests the right one."""

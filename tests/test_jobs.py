@@ -584,6 +584,24 @@ class TestLoad:
         api.get(f"{ACCOUNT}/runs/78614274/", json=sample_run("run_success", id=78614274))
         assert run_with(load_info=load_info, retry_failed=1).is_success
 
+    @pytest.mark.parametrize(
+        ("can_retry", "settings"),
+        [(False, {"retry_failed": 1}), (True, {"retry_failed": 1, "wait_for_outcome": False})],
+    )
+    def test_failed_run_that_will_not_be_continued(
+        self,
+        run_with: Callable[..., DBTCloudRun],
+        api: responses.RequestsMock,
+        load_info: LoadInfo,
+        can_retry: bool,
+        settings: dict[str, Any],
+    ) -> None:
+        """A failed run that can't be retried, or won't be as nobody waits, is run anew."""
+        tag = self.first_call(run_with, api, load_info)
+        self.has_runs(api, self.run_of_load("run_error", tag, can_retry=can_retry))
+        triggered(api, id=78614274, status=10)
+        assert run_with(load_info=load_info, **settings).id == 78614274
+
     def test_retried_run_is_the_loads_run(
         self,
         run_with: Callable[..., DBTCloudRun],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from dlt.common.exceptions import SignalReceivedException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,6 +212,29 @@ class TestJoin:
         run, is_own = self.queue(queued=queued).join()
         assert (run.id, is_own) == (9, True)
         assert "was not seen. HTML" in log.text
+
+    def test_lost_answer_to_the_cancel(self, log: pytest.LogCaptureFixture) -> None:
+        """The older run covers the load, whether or not the own one was cancelled."""
+        looks = iter([[], [DBTCloudRun(id=5, status=1)]])
+        runs = [DBTCloudRun(id=5, status=1), DBTCloudRun(id=9, status=1)]
+
+        def cancel(_: int) -> None:
+            raise DBTCloudResponseException("HTML", url="u")
+
+        queue = self.queue(queued=lambda: next(looks, []), read=lambda _: runs, cancel=cancel)
+        run, is_own = queue.join()
+        assert (run.id, is_own) == (5, False)
+        assert "Whether run 9 was cancelled is not known" in log.text
+
+    def test_interrupt_while_settling(self) -> None:
+        """A signal hands the own run over, so that the watch can cancel it or tell where it is."""
+
+        class Interrupted(JumpingTimer):
+            def sleep(self, seconds: float) -> None:
+                raise SignalReceivedException(2)
+
+        run, is_own = self.queue(timer=Interrupted()).join()
+        assert (run.id, is_own) == (9, True)
 
     def test_trouble_before(self) -> None:
         """If the queue can't be read at all, nothing is triggered."""

@@ -6,11 +6,13 @@ import socket
 import traceback
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
 import requests
 import responses
+from urllib3.exceptions import ProtocolError, ProxyError
 
 from dlt_dbt_cloud import (
     DBTCloudAPIException,
@@ -20,7 +22,7 @@ from dlt_dbt_cloud import (
     DBTCloudResponseException,
 )
 from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.transport import decode_envelope, retry_after
+from dlt_dbt_cloud.transport import connection_exception, decode_envelope, retry_after
 from tests.utils import (
     ACCOUNT,
     HOST,
@@ -297,6 +299,15 @@ class TestTrouble:
         with pytest.raises(DBTCloudConnectionException):
             client.get_run_status(RUN_ID)
         assert timer.sleeps
+
+    def test_tunnel_that_broke(self) -> None:
+        """What urllib3 takes for a proxy that can't be reached may have carried the request."""
+        broken = ProtocolError("aborted", RemoteDisconnected("without response"))
+        error = requests.exceptions.ProxyError(ProxyError("Unable to connect to proxy", broken))
+        assert connection_exception("POST", "u", error).may_have_acted
+        refused = OSError("Tunnel connection failed: 407 Proxy Authentication Required")
+        error = requests.exceptions.ProxyError(ProxyError("Unable to connect to proxy", refused))
+        assert not connection_exception("POST", "u", error).may_have_acted
 
     def test_certificate(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
+from dlt.common.exceptions import SignalReceivedException
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,6 +306,21 @@ class TestDuplicate:
         world = World(timer, [(False, dropped())], looks)
         assert world.trigger().id == 1
         assert "Whether run 1 is the only one was not seen." in log.text
+
+
+def test_interrupt_hands_over_a_known_run(timer: JumpingTimer) -> None:
+    """A signal while duplicates are looked for does not lose the run that is known."""
+    world = World(timer, [(False, dropped())])
+    sleeps = iter([1, 2, 3, 4])
+
+    class Interrupted(JumpingTimer):
+        def sleep(self, seconds: float) -> None:
+            if next(sleeps, None) is None:
+                raise SignalReceivedException(2)
+            timer.sleep(seconds)
+
+    calls = Trigger(7, "m", "u", world.send, world.find, world.cancel)
+    assert trigger_once(calls, timer=Interrupted(), patience=PATIENCE).id == 1
 
 
 def test_interrupt_tells_where_to_look(timer: JumpingTimer, log: pytest.LogCaptureFixture) -> None:

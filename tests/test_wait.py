@@ -155,6 +155,16 @@ class TestTrouble:
         assert 600 < sum(timer.sleeps) < 620
         assert e.value.run.id == 1
 
+    def test_one_error_between_rare_looks(self, timer: JumpingTimer) -> None:
+        """An outage begins with its first error, not with the last good look."""
+        assert wait(statuses(1, http_error(502), 10), timer, outage_timeout=0.5).is_success
+
+    def test_long_retry_after(self, timer: JumpingTimer) -> None:
+        """A pause longer than the patience is cut to it."""
+        with pytest.raises(DBTCloudRunUnreachableException):
+            wait(statuses(http_error(503, retry_after=50_000)), timer, deadline=1e9)
+        assert sum(timer.sleeps) < 1300
+
     def test_each_outage_counts_anew(self, timer: JumpingTimer) -> None:
         """Two outages that are short enough each are ridden out, though not in sum."""
         down = [http_error(503)] * 45
