@@ -14,7 +14,7 @@ from dlt_dbt_cloud.configuration import (
 from dlt_dbt_cloud.exceptions import DBTCloudResponseException
 from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.timing import Timer
-from dlt_dbt_cloud.transport import Transport
+from dlt_dbt_cloud.transport import Transport, checked_list
 from dlt_dbt_cloud.trigger import Trigger, has_tag, new_tag, tagged, trigger_once
 
 PAGE: Final = 100
@@ -151,7 +151,7 @@ class DBTCloudClientV2:
         """Returns the first page of `list_runs`, from one request that rides nothing out."""
         path = self._account_path("runs/")
         envelope = self._transport.send("GET", path, params=_query({"limit": PAGE, **query}))
-        return [DBTCloudRun.from_api(item, path) for item in _list(envelope, path)]
+        return [DBTCloudRun.from_api(item, path) for item in checked_list(path, envelope)]
 
     def poll_runs_by_id(self, run_ids: list[int]) -> list[DBTCloudRun]:
         """Returns the runs of these ids as far as they exist, from one request for every 100."""
@@ -242,14 +242,9 @@ class DBTCloudClientV2:
         return self._transport.get(path, _query(query))["data"]
 
     def _items(self, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
-        total, offset = 1, 0
-        while offset < total:
-            query = _query({"limit": PAGE, **filters, "offset": offset})
-            envelope = self._transport.get(path, query)
-            items = _list(envelope, path)
-            yield from items
-            offset += len(items)
-            total = _total_count(envelope) if items else 0
+        query = _query(filters)
+        for page in self._transport.get_pages(path, query, query.pop("limit", PAGE)):
+            yield from page
 
     def _account_path(self, path: str) -> str:
         return f"accounts/{required_id('account_id', self.account_id)}/{path}"
@@ -265,15 +260,3 @@ def _query(query: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in query.items()
         if value not in (None, ())
     }
-
-
-def _list(envelope: Mapping[str, Any], path: str) -> list[Any]:
-    items = envelope["data"]
-    if not isinstance(items, list):
-        kind = type(items).__name__
-        raise DBTCloudResponseException(f"{path} answered without a list: {kind}", url=path)
-    return items
-
-
-def _total_count(envelope: Mapping[str, Any]) -> int:
-    return int(((envelope.get("extra") or {}).get("pagination") or {}).get("total_count") or 0)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import requests
 from dlt.sources.helpers.requests import Client
+from dlt.sources.helpers.rest_client.client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
@@ -26,6 +28,8 @@ from dlt_dbt_cloud.exceptions import (
 from dlt_dbt_cloud.timing import Timer, ride_out
 
 R = TypeVar("R")
+
+JSON: Final = "application/json"
 
 RATE_LIMIT_COOLDOWN: Final = 300.0
 """Seconds for which an account over its rate limit is shut out. No header is promised that would
@@ -82,7 +86,11 @@ class Transport:
         self._client = Client(
             raise_for_status=False,
             request_max_attempts=1,
-            session_attrs={"auth": self._auth, "trust_env": trust_env},
+            session_attrs={
+                "auth": self._auth,
+                "trust_env": trust_env,
+                "hooks": {"response": [self._check_status]},
+            },
         )
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -93,6 +101,32 @@ class Transport:
         """Reads a file, and rides out trouble that passes."""
         return self._ride_out(lambda: self._exchange("GET", path, params=params, accept="*/*"))
 
+    def get_pages(self, path: str, params: Mapping[str, Any], limit: int) -> Iterator[list[Any]]:
+        """Yields the pages of a list, each read when it is needed, and rides out trouble.
+
+        Args:
+            path: A list of the API.
+            params: Its filters.
+            limit: Items of a page at most.
+        """
+        client = RESTClient(self.base_url, data_selector="data", session=self._client.session)
+        paginator = ArrivedPaginator(limit)
+
+        def page() -> list[Any]:
+            # dlt's generator ends with an error, so that each page gets one of its own.
+            pages = client.paginate(
+                path,
+                params=dict(params),
+                paginator=paginator,
+                headers={"Accept": JSON},
+                hooks={"response": [self._check_status, self._check_list]},
+                allow_redirects=False,
+            )
+            return next(pages)
+
+        while paginator.has_next_page:
+            yield self._ride_out(lambda: self._attempt("GET", path, page))
+
     def send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`.
 
@@ -100,33 +134,79 @@ class Transport:
             DBTCloudAPIException: If there is no usable answer.
         """
         text = self._exchange(method, path, **kwargs)
-        return decode_envelope(f"{self.base_url}/{path}", text, self._auth.redact)
+        return decode_envelope(self._url(path), text, self._auth.redact)
+
+    def _url(self, path: str) -> str:
+        return f"{self.base_url}/{path}"
 
     def _ride_out(self, call: Callable[[], R]) -> R:
         return ride_out(call, self.timer, self.timer.now() + self.outage_timeout)
 
-    def _exchange(
-        self, method: str, path: str, *, accept: str = "application/json", **kwargs: Any
-    ) -> str:
-        url = f"{self.base_url}/{path}"
-        failure: DBTCloudAPIException
-        try:
-            response = self._client.request(
-                method, url, headers={"Accept": accept}, allow_redirects=False, **kwargs
+    def _exchange(self, method: str, path: str, *, accept: str = JSON, **kwargs: Any) -> str:
+        headers = {"Accept": accept}
+
+        def request() -> requests.Response:
+            return self._client.request(
+                method, self._url(path), headers=headers, allow_redirects=False, **kwargs
             )
+
+        return text_of(self._attempt(method, path, request))
+
+    def _attempt(self, method: str, path: str, request: Callable[[], R]) -> R:
+        """Makes a request, once. What goes wrong with it becomes an exception of ours."""
+        try:
+            return request()
+        except DBTCloudAPIException:  # of the check below
+            raise
         except requests.RequestException as error:
-            failure = connection_exception(method, url, error)
-        else:
-            # The API's JSON is UTF-8; `response.text` would guess at it where no charset is named.
-            text = response.content.decode("utf-8", errors="replace")
-            if response.ok and not response.is_redirect:
-                return text
-            response.request.headers.pop("Authorization", None)
-            text = self._auth.redact(text)
-            failure = http_exception(method, url, response.status_code, response.headers, text)
-            failure.request, failure.response = response.request, response
+            failure = connection_exception(method, self._url(path), error)
         # Not from within `except`: the error's request and frames hold the token.
         raise failure
+
+    def _check_status(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Refuses what is no success. A hook: requests calls it with each answer."""
+        if response.ok and not response.is_redirect:
+            return
+        request = response.request
+        request.headers.pop("Authorization", None)
+        text = self._auth.redact(text_of(response))
+        url = str(request.url).partition("?")[0]
+        failure = http_exception(
+            str(request.method), url, response.status_code, response.headers, text
+        )
+        failure.request, failure.response = request, response
+        raise failure
+
+    def _check_list(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        url = str(response.url).partition("?")[0]
+        envelope = decode_envelope(url, text_of(response), self._auth.redact)
+        checked_list(url, envelope)
+        if not isinstance(total_count(envelope), int):
+            raise DBTCloudResponseException(f"{url} answered without a `total_count`.", url=url)
+
+
+class ArrivedPaginator(OffsetPaginator):
+    """Asks for the page after the items that have arrived.
+
+    dlt's own goes on after those that were asked for, and skips items where pages are shorter.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, total_path="extra.pagination.total_count")
+
+    def init_request(self, request: requests.Request) -> None:
+        """Asks for the first page, or goes on where a page was read before."""
+        self.update_request(request)
+
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        """Counts what has arrived."""
+        self.value_step = len(data or [])
+        super().update_state(response, data)
+
+
+def text_of(response: requests.Response) -> str:
+    """Returns the text of an answer. The API's JSON is UTF-8, also where it names no charset."""
+    return response.content.decode("utf-8", errors="replace")
 
 
 def decode_envelope(url: str, text: str, redact: Callable[[str], str] = str) -> dict[str, Any]:
@@ -145,6 +225,24 @@ def decode_envelope(url: str, text: str, redact: Callable[[str], str] = str) -> 
         f"{url} answered, but not with the API's JSON: {shortened(redact(text))!r}. {HOST_HINT}",
         url=url,
     )
+
+
+def checked_list(url: str, envelope: Mapping[str, Any]) -> list[Any]:
+    """Returns the items of a list.
+
+    Raises:
+        DBTCloudResponseException: If the envelope holds no list.
+    """
+    items = envelope["data"]
+    if not isinstance(items, list):
+        kind = type(items).__name__
+        raise DBTCloudResponseException(f"{url} answered without a list: {kind}", url=url)
+    return items
+
+
+def total_count(envelope: Mapping[str, Any]) -> Any:
+    """Returns how many items a list has over all pages."""
+    return ((envelope.get("extra") or {}).get("pagination") or {}).get("total_count")
 
 
 def http_exception(

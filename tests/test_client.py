@@ -12,6 +12,7 @@ from responses import matchers
 from dlt_dbt_cloud import (
     DBTCloudClientV2,
     DBTCloudHTTPException,
+    DBTCloudResponseException,
     DBTCloudRun,
     DBTCloudTriggerOutcomeUnknownException,
     InvalidCredentialsException,
@@ -201,6 +202,34 @@ class TestReads:
         assert len(api.calls) == 1
         assert [first.id, *(run.id for run in found)] == list(range(1, 251))
         assert len(api.calls) == 3
+
+    def test_shorter_pages(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """Where the API sends fewer items than were asked for, none is skipped."""
+        for offset, count in ((0, 60), (60, 60), (120, 10)):
+            match = matchers.query_param_matcher({"limit": "100", "offset": str(offset)})
+            jobs = [{"id": offset + number} for number in range(count)]
+            api.get(f"{ACCOUNT}/jobs/", json=page(jobs, 130), match=[match])
+        assert [job["id"] for job in client.list_jobs()] == list(range(130))
+
+    def test_page_that_fails(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+    ) -> None:
+        """Trouble on a page is ridden out there: no item is lost, and none comes twice."""
+        api.get(f"{ACCOUNT}/jobs/", json=page([{"id": 1}], 2))
+        api.get(f"{ACCOUNT}/jobs/", status=502, body="<html>")
+        api.get(f"{ACCOUNT}/jobs/", body=requests.ConnectionError("reset"))
+        api.get(f"{ACCOUNT}/jobs/", json=page([{"id": 2}], 2))
+        assert list(client.list_jobs()) == [{"id": 1}, {"id": 2}]
+        assert [call.request.params["offset"] for call in api.calls] == ["0", "1", "1", "1"]  # type: ignore[attr-defined]
+        assert timer.sleeps == [1, 2]
+
+    def test_list_without_a_total(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """A list that does not say how long it is, is not taken for a whole one."""
+        api.get(f"{ACCOUNT}/jobs/", json={"status": {"code": 200}, "data": [{"id": 1}]})
+        with pytest.raises(DBTCloudResponseException, match="without a `total_count`"):
+            list(client.list_jobs())
 
     def test_list_that_shrinks(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """A list that has become shorter than it said ends, it does not loop."""

@@ -17,8 +17,8 @@ from urllib3.exceptions import ProtocolError, ProxyError
 from dlt_dbt_cloud import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
+    DBTCloudException,
     DBTCloudHTTPException,
-    DBTCloudNotTriggeredException,
     DBTCloudResponseException,
 )
 from dlt_dbt_cloud.client import DBTCloudClientV2
@@ -194,9 +194,19 @@ class TestOtherAnswers:
     def test_null_where_a_list_is_expected(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
     ) -> None:
-        """The same for lists."""
+        """The same for lists, all pages or the first alone."""
         api.get(f"{ACCOUNT}/runs/", json={"status": {"code": 200}, "data": None})
-        with pytest.raises(DBTCloudResponseException, match="answered without a list: NoneType"):
+        with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
+            list(client.list_runs())
+        with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
+            client.poll_runs()
+
+    def test_html_where_a_list_is_expected(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """A login page is no list, and no lost connection either."""
+        api.get(f"{ACCOUNT}/runs/", body=(SAMPLES / "login.html").read_text())
+        with pytest.raises(DBTCloudResponseException, match="not with the API's JSON"):
             list(client.list_runs())
 
 
@@ -343,11 +353,13 @@ class TestSecrets:
     def test_frames(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """Reporters that print the variables of each frame don't print it either."""
         api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", body=requests.ConnectTimeout("no route"))
-        with pytest.raises(DBTCloudNotTriggeredException) as caught:
-            client.trigger_job_run(JOB_ID)
-        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        ours = [line for line in report.format() if "test_" not in line]
-        assert TOKEN not in "".join(ours)
+        api.get(f"{ACCOUNT}/jobs/", status=403, json=sample("403"))
+        for call in (lambda: client.trigger_job_run(JOB_ID), lambda: list(client.list_jobs())):
+            with pytest.raises(DBTCloudException) as caught:
+                call()
+            report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            ours = [line for line in report.format() if "test_" not in line]
+            assert TOKEN not in "".join(ours)
 
     def test_request_of_the_error(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
