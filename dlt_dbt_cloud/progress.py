@@ -54,6 +54,7 @@ class Progress:
         self._timer = timer
         self._usual = usual
         self._shown_until = timer.now()
+        self._activity = ""
 
     def __enter__(self) -> Self:
         self._call(lambda collector: collector(self._title).__enter__())
@@ -64,13 +65,14 @@ class Progress:
 
     def show(self, run: DBTCloudRun) -> None:
         """Shows what a run was found to be doing."""
-        doing = _doing(run)
         total: Any = round(self._usual.queued + self._usual.ran) if self._usual else None
-        message = ", ".join(filter(None, [doing, _left(run, self._usual)]))
+        message = ", ".join(filter(None, [run.activity, _left(run, self._usual)]))
         elapsed = int(self._timer.now() - self._shown_until)
         self._shown_until += elapsed
         self._call(lambda c: c.update("Seconds", inc=elapsed, total=total, message=message))
-        self._call(lambda c: c.update(doing, inc=elapsed))
+        if elapsed:
+            self._call(lambda c: c.update(self._activity, inc=elapsed))
+        self._activity = run.activity
 
     def show_ended(self, ended: int, total: int) -> None:
         """Shows that so many runs more have ended."""
@@ -84,15 +86,6 @@ class Progress:
         except Exception:  # noqa: BLE001  # a collector may be the user's own
             logger.warning("The progress collector failed and is left alone.", exc_info=True)
             self._collector = None
-
-
-def _doing(run: DBTCloudRun) -> str:
-    ahead = run.get("blocked_by") or []
-    if run.is_queued:
-        behind = f" behind run {', '.join(map(str, ahead))}" if ahead else ""
-        return f"{run.status_name}{behind}"
-    step = run.steps[-1] if run.steps and not run.is_complete else None
-    return f"{step.get('index')}. {step.get('name')}" if step else run.status_name
 
 
 def _left(run: DBTCloudRun, usual: UsualTimes | None) -> str:

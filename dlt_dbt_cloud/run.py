@@ -168,6 +168,16 @@ class DBTCloudRun(dict[str, Any]):
         return [step for step in self.get("run_steps") or [] if isinstance(step, dict)]
 
     @property
+    def activity(self) -> str:
+        """What the run is doing, in words: the step under way, what it is queued behind."""
+        ahead = self.get("blocked_by") or []
+        if self.is_queued and ahead:
+            return f"{self.status_name} behind run {', '.join(map(str, ahead))}"
+        if self.is_complete or not self.steps:
+            return self.status_name
+        return f"{self.steps[-1].get('index')}. {self.steps[-1].get('name')}"
+
+    @property
     def failed_steps(self) -> list[dict[str, Any]]:
         """The steps that failed. One of a run that succeeded failed without consequence."""
         return [step for step in self.steps if step.get("status") == DBTCloudRunStatus.ERROR]

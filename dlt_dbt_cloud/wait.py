@@ -86,8 +86,8 @@ class Wait:
 
     def _look(self, waiting: dict[int, DBTCloudRun]) -> None:
         for run in self.poll(list(waiting)):
-            if run.status != waiting[run.id].status:
-                logger.info("dbt Cloud run %d: %s", run.id, run.status_name)
+            if run.activity != waiting[run.id].activity:
+                logger.info("dbt Cloud run %d: %s", run.id, run.activity)
             waiting[run.id] = run
             if self.on_look:
                 self.on_look(run)

@@ -175,13 +175,17 @@ class Watch:
                 self.run = run
                 progress.show(run)
 
+            look(self.run)
             (self.run,) = self._new_wait(usual, look).ended([self.run])
         self.run.usual = usual
         signals.raise_if_signalled()  # one that came with the last look
 
     def _new_wait(self, usual: UsualTimes | None, look: Callable[[DBTCloudRun], None]) -> Wait:
-        # What is shown is to be fresh: steps are asked for, and looks are not saved.
-        related, known = (("run_steps",), None) if self.collector else ((), usual)
+        # Steps make an answer heavy: they are asked for where somebody sees them.
+        has_viewer = self.collector or logger.isEnabledFor(logging.INFO)
+        related = ("run_steps",) if has_viewer else ()
+        # Progress is to be fresh: no look is saved.
+        known = None if self.collector else usual
         return Wait(
             poll=lambda ids: [self.client.poll_run(ids[0], include_related=related)],
             timer=self.client.timer,

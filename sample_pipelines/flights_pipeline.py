@@ -6,7 +6,6 @@ airports and the airlines that belong to them. The dbt project that the job runs
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from zipfile import ZipFile
 
 import dlt
 import pyarrow as pa
+from dlt.common.runtime.collector import LogCollector
 from dlt.common.schema.typing import TWriteDisposition
 from dlt.extract import DltResource
 from pyarrow import csv
@@ -58,7 +58,6 @@ def read_table(name: str, primary_key: list[str]) -> Iterator[pa.Table]:
                 column_types={"time_hour": pa.timestamp("us", tz="UTC")},
             ),
         )
-    print(f"Read {name}: {table.num_rows:,} rows")
     fields = [field.with_nullable(field.name not in primary_key) for field in table.schema]
     yield table.cast(pa.schema(fields))
 
@@ -72,18 +71,20 @@ def open_csv(name: str) -> IO[bytes]:
     return ZipFile(f"{path}.zip").open(path.name)
 
 
-def main() -> int:
-    """Load, transform, and tell how it went: the exit code is for the scheduler."""
-    pipeline = dlt.pipeline("flights", destination="duckdb", dataset_name="nycflights13")
+def main() -> None:
+    """Load, transform, and tell how it goes. Exits with an error if the job does not succeed."""
+    progress = LogCollector(log_period=5, dump_system_stats=False)
+    pipeline = dlt.pipeline(
+        "flights", destination="duckdb", dataset_name="nycflights13", progress=progress
+    )
     load_info = pipeline.run(nycflights13())
     print(load_info)
 
-    run = run_dbt_cloud_job(load_info=load_info)
+    run = run_dbt_cloud_job(load_info=load_info, raise_on_failure=True)
     print(run)
     # Beside the data: which models the load went into, and how each of them went.
     pipeline.run(dbt_cloud_source(run=run))
-    return 0 if run.is_success else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

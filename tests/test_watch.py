@@ -72,8 +72,8 @@ class TestProgress:
     ) -> None:
         """The run ahead, the step with its number, the time that passes, what is usually left."""
         step = {"index": 4, "name": "Invoke dbt with `dbt build`", "status": 3}
+        step_name = "4. Invoke dbt with `dbt build`"
         api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (1, 2, 3)]))
-        api.get(RUN_URL, json=sample("run_queued"))
         running = {**sample("run_running")["data"], "run_steps": [step]}
         api.get(RUN_URL, json={"status": {"code": 200}, "data": running})
         api.get(RUN_URL, json=sample("run_success_related"))
@@ -81,17 +81,17 @@ class TestProgress:
         assert self.watch(client, recorder).is_success
         messages = [message for name, _, _, message in recorder.shown if name == "Seconds"]
         assert messages[0].startswith("Queued behind run 70403111611683, usually 00:01:50")
-        assert messages[1] == (
-            "4. Invoke dbt with `dbt build`, usually 00:01:50, about 00:00:55 left"
-        )
+        assert messages[1] == f"{step_name}, usually 00:01:50, about 00:00:55 left"
         assert messages[-1] == "Success"
+        assert ("Seconds", 0, 114, messages[0]) in recorder.shown  # before the first look
         assert ("Seconds", 1, 114, messages[1]) in recorder.shown
-        assert "4. Invoke dbt with `dbt build`" in [name for name, *_ in recorder.shown]
+        seconds = [(name, inc) for name, inc, *_ in recorder.shown if name != "Seconds"]
+        assert seconds == [("Queued behind run 70403111611683", 1), (step_name, 1)]
 
     def test_steps_are_asked_for_only_when_shown(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
     ) -> None:
-        """Off means lighter polls, and no more of them."""
+        """Where neither progress nor the log shows them, looks are lighter, and no fewer."""
         for collector in (None, Recorder()):
             api.reset()
             api.get(RUN_URL, json=sample("run_running"))
@@ -100,6 +100,20 @@ class TestProgress:
             polls = [c.request.url or "" for c in api.calls if RUN_URL in str(c.request.url)]
             assert ("run_steps" in polls[0]) == (collector is not None)
             assert len(polls) == 3
+
+    def test_log_without_progress(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, log: pytest.LogCaptureFixture
+    ) -> None:
+        """The log has a line at each change of status or step, and none at other looks."""
+        steps = [{"index": number, "name": f"Step {number}"} for number in (1, 2)]
+        for seen in ([], steps[:1], steps[:1], steps, steps):
+            running = {**sample("run_running")["data"], "run_steps": seen}
+            api.get(RUN_URL, json={"status": {"code": 200}, "data": running})
+        api.get(RUN_URL, json=sample("run_success_related"))
+        self.watch(client, None)
+        told = [r.getMessage().partition(": ")[2] for r in log.records if r.msg.endswith("d: %s")]
+        assert told == ["Running", "1. Step 1", "2. Step 2", "Success"]
+        assert "run_steps" in str(api.calls[1].request.url)
 
     def test_longer_than_usual(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """A run that has outlived its history says so, in the progress and in the summary."""
@@ -315,4 +329,4 @@ def test_progress_of_the_loads_pipeline(
     api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", json=sample("run_queued"))
     api.get(RUN_URL, json=sample("run_success_related"))
     run_dbt_cloud_job(configured(), load_info=info, wait_seconds=0)
-    assert ("Success", 0, None, None) in recorder.shown
+    assert ("Seconds", 0, None, "Success") in recorder.shown
