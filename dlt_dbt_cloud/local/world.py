@@ -21,7 +21,7 @@ _FIRST_ID: Final = {
     "project": 70403103920001,
     "environment": 70403103930001,
     "job": 70403103940001,
-    "run": 70403110000001,
+    "run": 70400000000000,
     "step": 70403112000001,
     "trigger": 70403111000001,
 }
@@ -54,9 +54,9 @@ class World:
 
     def __post_init__(self) -> None:
         self._ids = {name: itertools.count(first) for name, first in _FIRST_ID.items()}
-        # A folder that is kept over several servers keeps the runs of each.
-        kept = [int(folder.name[4:]) for folder in self.folder.glob("run_*")]
-        self._ids["run"] = itertools.count(max([_FIRST_ID["run"] - 1, *kept]) + 1)
+        # From the clock, in milliseconds: a run has the id of no run of an earlier server, be it in
+        # a folder that is kept or in a table of results.
+        self._ids["run"] = itertools.count(_FIRST_ID["run"] + int(utc_now().timestamp() * 1000))
         self._projects: dict[str, int] = {}
         self._environments: dict[tuple[str, str | None], int] = {}
 

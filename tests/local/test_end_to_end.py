@@ -178,6 +178,35 @@ def test_interrupt(make_project: Callable[..., DBTJob], tmp_path: Path) -> None:
     assert "To reattach: get_dbt_cloud_run_status(run_id=" in errors
 
 
+PIPELINE = """
+import dlt
+from dlt_dbt_cloud import run_dbt_cloud_job
+pipeline = dlt.pipeline("shop", destination="duckdb", dataset_name="raw")
+load_info = pipeline.run([{"id": 1}], table_name="orders")
+print(run_dbt_cloud_job(load_info=load_info, raise_on_failure=True))
+"""
+
+
+def test_wrong_token(tmp_path: Path) -> None:
+    """A script with a wrong token ends with the API's message; what it has loaded is there."""
+    (tmp_path / "script.py").write_text(PIPELINE)
+    with LocalDBTCloud(jobs=[ScriptedJob()]) as cloud:
+        environment = {**os.environ, **cloud.environment, "DBT_CLOUD__API_TOKEN": "wrong"}
+        done = subprocess.run(
+            [sys.executable, "script.py"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert [request.status for request in cloud.requests] == [401]
+    assert done.returncode == 1
+    assert "answered 401 Unauthorized" in done.stderr
+    assert "Invalid token. Another region's host does not know the token either." in done.stderr
+    with duckdb.connect("shop.duckdb") as database:
+        assert database.sql("select id from raw.orders").fetchall() == [(1,)]
+
+
 LOADER = """
 import sys
 from dlt_dbt_cloud import run_dbt_cloud_job
