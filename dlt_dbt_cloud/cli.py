@@ -1,4 +1,4 @@
-"""The commands of `dlt dbt-cloud`: arguments in, an answer and an exit code out."""
+"""The command line of `dlt dbt-cloud`: its options, what it prints, and its exit code."""
 
 import argparse
 import ast
@@ -7,11 +7,9 @@ import json
 import logging
 import signal
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from enum import IntEnum
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from dlt.common.configuration import inject_section
@@ -20,30 +18,13 @@ from dlt.common.configuration.specs.config_section_context import ConfigSectionC
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud.client import PAGE, DBTCloudClientV2
-from dlt_dbt_cloud.configuration import (
-    TRIGGER_FIELDS,
-    DBTCloudConfiguration,
-    required_id,
-    resolve_dbt_cloud_configuration,
-)
-from dlt_dbt_cloud.exceptions import (
-    DBTCloudAPIException,
-    DBTCloudException,
-    DBTCloudHTTPException,
-    DBTCloudRunUnreachableException,
-    DBTCloudTriggerException,
-    DBTCloudWaitException,
-    DBTCloudWaitTimeoutException,
-    InvalidCredentialsException,
-)
+from dlt_dbt_cloud import commands
+from dlt_dbt_cloud.commands import Answer, ExitCode, exit_code_of
+from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration
+from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
 from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.outcome import RELATED
-from dlt_dbt_cloud.plugin import DBTCloudCommand
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.start import Started, find_job_id
 from dlt_dbt_cloud.timing import Timer
-from dlt_dbt_cloud.watch import Watch, run_job
 
 CONNECTION: Final = ("account_id", "base_api_url", "outage_timeout")
 JOB: Final = ("project_id", "environment_id")
@@ -55,55 +36,31 @@ NO_OPTIONS: Final = (
     "raise_on_failure",  # is what the exit code says
 )
 
-PLACEHOLDERS: Final = {
-    "host": {"base_api_url": DBTCloudConfiguration.base_api_url},
-    "token": {"api_token": "-"},
-    "account": {"account_id": "1"},
-    "job": {"job_id": "1"},
+
+def _run_settings() -> tuple[str, ...]:
+    """Returns all settings that can be options: those of a run."""
+    others = {*NO_OPTIONS, *CONNECTION}
+    fields = DBTCloudConfiguration.get_resolvable_fields()
+    return tuple(name for name in fields if name not in others)
+
+
+class Command(NamedTuple):
+    """What a command does, its positional argument and the settings that are its options."""
+
+    function: Callable[[argparse.Namespace, Timer | None], Answer]
+    subject: str
+    settings: tuple[str, ...] = ()
+    waits: bool = False
+
+
+COMMANDS: Final = {
+    "check": Command(commands.check, "job", JOB),
+    "run": Command(commands.run, "job", _run_settings(), waits=True),
+    "status": Command(commands.status, "run", WAIT, waits=True),
+    "cancel": Command(commands.cancel, "run"),
+    "retry": Command(commands.retry, "run", (*WAIT, "cancel_on_abort"), waits=True),
+    "runs": Command(commands.runs, "job", JOB),
 }
-"""What `check` looks at, and settings with which it finds nothing to complain about."""
-
-MAX_CAUSE: Final = 50
-"""Characters of a cause that the table of runs shows at most."""
-
-Finding = str | Exception | None
-"""What `check` found: the setting in use, what to fix, or None where it could not look."""
-
-
-class ExitCode(IntEnum):
-    """What the exit codes say. `DBTCloudCommand.description` tells the user."""
-
-    SUCCEEDED = 0
-    FAILED = 1
-    USAGE = 2
-    CANCELLED = 3
-    TIMED_OUT = 4
-    UNKNOWN = 5
-    SIGNALLED = 128
-
-
-class Answer(NamedTuple):
-    """What a command says: to the shell, to scripts (`--json`) and to people."""
-
-    exit_code: int
-    data: Any
-    text: str
-
-
-def main(argv: Sequence[str] | None = None, timer: Timer | None = None) -> int:
-    """Runs a command, and returns its exit code.
-
-    Args:
-        argv: The arguments, by default those of the process.
-        timer: Clock and sleep, for tests that must not wait.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m dlt_dbt_cloud",
-        description=DBTCloudCommand.description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    configure_parser(parser)
-    return execute(parser.parse_args(argv), timer)
 
 
 def execute(args: argparse.Namespace, timer: Timer | None = None) -> int:
@@ -126,7 +83,7 @@ def _answer(args: argparse.Namespace, timer: Timer | None) -> Answer:
         ):
             return COMMANDS[args.operation].function(args, timer)
     except (DBTCloudException, ConfigurationException) as error:
-        return _answer_to(error, _exit_code_of(error))
+        return _answer_to(error, exit_code_of(error))
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_code", signal.SIGINT)
         return _answer_to(interrupt, ExitCode.SIGNALLED + number)
@@ -139,17 +96,6 @@ def _answer_to(error: BaseException, exit_code: int) -> Answer:
     if isinstance(error, DBTCloudWaitException):
         data["run"] = error.run
     return Answer(exit_code, data, "")
-
-
-def _exit_code_of(error: Exception) -> ExitCode:
-    if isinstance(error, DBTCloudWaitTimeoutException):
-        return ExitCode.TIMED_OUT
-    if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
-        return ExitCode.USAGE
-    is_about_the_api = isinstance(
-        error, DBTCloudAPIException | DBTCloudTriggerException | DBTCloudRunUnreachableException
-    )
-    return ExitCode.UNKNOWN if is_about_the_api else ExitCode.USAGE
 
 
 @contextmanager
@@ -169,78 +115,6 @@ def _log_to_stderr() -> Iterator[None]:
         logger.propagate = propagate
 
 
-# The commands
-
-
-def check(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Checks host, token, account and job, and says what to fix. Triggers nothing."""
-    settings = {"outage_timeout": 0, **_settings(args)}
-    findings: dict[str, Finding] = dict.fromkeys(PLACEHOLDERS)
-    _resolved(settings, *PLACEHOLDERS)  # raises for the settings that no line is about
-    findings.update(_setting_errors(settings))
-    if not any(findings.values()):
-        config = _resolved(settings)
-        findings.update(_api_findings(_client(config, timer), config))
-    errors = (finding for finding in findings.values() if isinstance(finding, Exception))
-    return Answer(
-        max(map(_exit_code_of, errors), default=ExitCode.SUCCEEDED),
-        [_finding_data(name, finding) for name, finding in findings.items()],
-        "\n".join(_finding_text(name, finding) for name, finding in findings.items()),
-    )
-
-
-def run(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Triggers a job, once, and waits for the run."""
-    config = _resolved(_settings(args))
-    return _answer_with(run_job(_client(config, timer), config), ExitCode.SUCCEEDED)
-
-
-def status(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Waits for a run and shows it. With --no-wait shows it as it is."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
-    run = client.get_run_status(required_id("run_id", config.run_id), include_related=RELATED)
-    run = Watch(client, config, Started(run, is_own=False)).conclude()
-    return _answer_with(run, ExitCode.UNKNOWN)
-
-
-def cancel(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Cancels a run."""
-    config = _resolved(_settings(args))
-    run = _client(config, timer).cancel_run(required_id("run_id", config.run_id))
-    has_ended_otherwise = run.is_complete and not run.is_cancelled
-    text = f"{run}\nThere is nothing to cancel." if has_ended_otherwise else str(run)
-    return Answer(ExitCode.FAILED if has_ended_otherwise else ExitCode.SUCCEEDED, run, text)
-
-
-def retry(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Continues a failed run from its failed step, and waits for the new run."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
-    failed = client.get_run_status(required_id("run_id", config.run_id))
-    if not failed.get("can_retry"):
-        reason = failed.get("retry_not_supported_reason") or "the API gives no reason"
-        raise DBTCloudException(
-            f"Run {failed.id} ({failed.status_name}) can't be retried: {reason}. {failed.url}"
-        )
-    started = Started(client.retry_run(failed.id), is_own=True)
-    return _answer_with(Watch(client, config, started).conclude(), ExitCode.SUCCEEDED)
-
-
-def runs(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Shows the last runs of a job."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
-    newest_first = client.list_runs(
-        job_definition_id=find_job_id(client, config),
-        order_by="-id",
-        include_related=["trigger"],
-        limit=min(args.limit, PAGE),
-    )
-    last = list(islice(newest_first, args.limit))
-    return Answer(ExitCode.SUCCEEDED, last, _table(last) if last else "The job has no runs.")
-
-
 def local(arguments: Sequence[str]) -> int:
     """Runs a command against a local dbt Cloud."""
     try:
@@ -249,148 +123,6 @@ def local(arguments: Sequence[str]) -> int:
         sys.stderr.write(f'{error}\nInstall it: pip install "dlt-dbt-cloud[local]"\n')
         return ExitCode.USAGE
     return main(arguments)
-
-
-# What the commands share
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that were passed."""
-    fields = DBTCloudConfiguration.get_resolvable_fields()
-    options = {name: value for name, value in vars(args).items() if name in fields}
-    passed = {name: value for name, value in options.items() if value is not None}
-    if job := getattr(args, "job", None):
-        passed["job_id" if job.isdecimal() else "job_name"] = job
-    return {**passed, "raise_on_failure": False}
-
-
-def _resolved(settings: dict[str, Any], *replaced: str) -> DBTCloudConfiguration:
-    """Returns the configuration, with placeholders for what is not looked at."""
-    placeholders = {key: value for name in replaced for key, value in PLACEHOLDERS[name].items()}
-    return resolve_dbt_cloud_configuration(**{**settings, **placeholders})
-
-
-def _client(config: DBTCloudConfiguration, timer: Timer | None) -> DBTCloudClientV2:
-    return DBTCloudClientV2(credentials=config, timer=timer)
-
-
-def _answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
-    outcomes = (
-        (run.in_progress, while_in_progress),
-        (run.is_success, ExitCode.SUCCEEDED),
-        (run.is_error, ExitCode.FAILED),
-        (run.is_cancelled, ExitCode.CANCELLED),
-        (run.is_timed_out, ExitCode.TIMED_OUT),
-    )
-    exit_code = next((code for holds, code in outcomes if holds), ExitCode.UNKNOWN)
-    failed_nodes = [node._asdict() for node in run.failed_nodes]
-    return Answer(exit_code, {**run, "failed_nodes": failed_nodes}, str(run))
-
-
-def _setting_errors(settings: dict[str, Any]) -> Iterator[tuple[str, Finding]]:
-    """Yields which settings are missing or malformed, each looked at by itself."""
-    for name in PLACEHOLDERS:
-        try:
-            config = _resolved(settings, *(other for other in PLACEHOLDERS if other != name))
-            required_id("account_id", config.account_id)
-            if not config.job_name:
-                required_id("job_id", config.job_id)
-        except InvalidCredentialsException as error:
-            yield name, error
-
-
-def _api_findings(
-    client: DBTCloudClientV2, config: DBTCloudConfiguration
-) -> Iterator[tuple[str, Finding]]:
-    """Yields what the API makes of the settings, as far as it gets."""
-    try:
-        next(client.list_jobs(limit=1), None)
-    except DBTCloudAPIException as error:
-        faulty = _faulty_setting(error)
-        yield from islice(_accepted(client), list(PLACEHOLDERS).index(faulty))
-        yield faulty, error
-        return
-    yield from _accepted(client)
-    try:
-        job = client.get_job(find_job_id(client, config))
-        yield "job", f"{job.get('name')} ({job.get('id')})"
-    except DBTCloudException as error:
-        yield "job", error
-
-
-def _faulty_setting(error: DBTCloudAPIException) -> str:
-    if not isinstance(error, DBTCloudHTTPException):
-        return "host"
-    return {401: "token", 403: "account", 404: "account"}.get(error.status_code, "host")
-
-
-def _accepted(client: DBTCloudClientV2) -> Iterator[tuple[str, Finding]]:
-    yield "host", client.base_api_url
-    yield "token", "accepted"
-    yield "account", str(client.account_id)
-
-
-def _finding_data(name: str, finding: Finding) -> dict[str, Any]:
-    is_ok = None if finding is None else not isinstance(finding, Exception)
-    return {"check": name, "ok": is_ok, "message": str(finding or "not checked").strip()}
-
-
-def _finding_text(name: str, finding: Finding) -> str:
-    data = _finding_data(name, finding)
-    mark = {True: "ok", False: "fix", None: "-"}[data["ok"]]
-    message = textwrap.indent(data["message"], f"{'':14}").lstrip()
-    return f"{mark:5}{name:9}{message}"
-
-
-def _table(runs: list[DBTCloudRun]) -> str:
-    rows = [("id", "status", "cause", "created (UTC)", "queued", "ran", "url"), *map(_row, runs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(map(str.ljust, row, widths)).rstrip()  # no spaces at the ends of lines
-        for row in rows
-    )
-
-
-def _row(run: DBTCloudRun) -> tuple[str, ...]:
-    cause = " ".join(run.cause.split())
-    return (
-        str(run.id),
-        "Timed out" if run.is_timed_out else run.status_name,
-        cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 3] + "...",
-        str(run.get("created_at") or "")[:19],
-        str(run.get("queued_duration") or ""),
-        str(run.get("run_duration") or ""),
-        run.url,
-    )
-
-
-# The parser
-
-
-def _run_settings() -> tuple[str, ...]:
-    """Returns all settings that can be options: those of a run."""
-    others = {*NO_OPTIONS, *CONNECTION}
-    fields = DBTCloudConfiguration.get_resolvable_fields()
-    return tuple(name for name in fields if name not in others)
-
-
-class Command(NamedTuple):
-    """What a command does, its positional argument and the settings that are its options."""
-
-    function: Callable[[argparse.Namespace, Timer | None], Answer]
-    subject: str
-    settings: tuple[str, ...] = ()
-    waits: bool = False
-
-
-COMMANDS: Final = {
-    "check": Command(check, "job", JOB),
-    "run": Command(run, "job", _run_settings(), waits=True),
-    "status": Command(status, "run", WAIT, waits=True),
-    "cancel": Command(cancel, "run"),
-    "retry": Command(retry, "run", (*WAIT, "cancel_on_abort"), waits=True),
-    "runs": Command(runs, "job", JOB),
-}
 
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,8 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.plugins import PluginContext
 from dlt.common.runtime import signals
 
-from dlt_dbt_cloud import DBTCloudConfiguration, cli
+from dlt_dbt_cloud import DBTCloudConfiguration, cli, commands
+from dlt_dbt_cloud.__main__ import main
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS
 from dlt_dbt_cloud.plugin import DBTCloudCommand, plug_cli
 from tests.utils import (
@@ -52,7 +53,7 @@ class Shell:
     def __call__(self, *argv: str) -> int:
         """Returns the exit code of a command. What it printed is in `out` and `err`."""
         try:
-            return cli.main(argv, timer=self.timer)
+            return main(argv, timer=self.timer)
         except SystemExit as exit_:
             return int(exit_.code or 0)
         finally:
@@ -123,7 +124,7 @@ def test_each_command_has_help(bare_shell: Shell) -> None:
 
 def test_each_exit_code_is_documented() -> None:
     """The description of the command tells all exit codes."""
-    for code in cli.ExitCode:
+    for code in commands.ExitCode:
         assert f"- {code.value}" in DBTCloudCommand.description
 
 
@@ -506,7 +507,7 @@ def test_settings_that_dlt_can_not_read_are_2(
     def unreadable(**_: object) -> None:
         raise ConfigurationValueError("secrets.toml has a table in a string")
 
-    monkeypatch.setattr(cli, "resolve_dbt_cloud_configuration", unreadable)
+    monkeypatch.setattr(commands, "resolve_dbt_cloud_configuration", unreadable)
     assert shell("status", "--json") == 2
     assert shell.json["error"]["message"] == "secrets.toml has a table in a string"
 
@@ -603,8 +604,8 @@ def test_each_dlt_takes_the_plugin() -> None:
     plugin = sys.modules["dlt_dbt_cloud.plugin"]
     if not manager.is_registered(plugin):
         manager.register(plugin)
-    commands = manager.hook.plug_cli(host="dlt")
-    assert DBTCloudCommand in commands
+    offered = manager.hook.plug_cli(host="dlt")
+    assert DBTCloudCommand in offered
 
 
 def python(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:

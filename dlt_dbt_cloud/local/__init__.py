@@ -22,8 +22,7 @@ It answers as dbt Cloud is recorded to. Where there is no recording it does what
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
-from dlt_dbt_cloud.local.jobs import DBTJob
-from dlt_dbt_cloud.local.scripted import ScriptedJob
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.server import LocalDBTCloud
 
 __all__ = [

@@ -9,8 +9,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.jobs import DBTJob
-from dlt_dbt_cloud.local.scripted import ScriptedJob
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 
 
 def jobs_from_toml(path: str | Path) -> list[DBTJob | ScriptedJob]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dlt_dbt_cloud.local.bodies import humanized
 from dlt_dbt_cloud.local.commands import RETRYABLE, Command
@@ -21,10 +21,8 @@ from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.profiles import environment
 from dlt_dbt_cloud.local.records import Run, Step, compact
+from dlt_dbt_cloud.local.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
-
-if TYPE_CHECKING:
-    from dlt_dbt_cloud.local.world import World
 
 # As the `dbt` script does it: the folder that it is called in is no place to import from.
 _CALL: Final = (
@@ -91,6 +89,16 @@ class DBTExecution:
     def cancel(self, status_message: str) -> None:
         """End the step that runs; the thread does it, and then ends the run."""
         self._ending = self._ending or (Status.CANCELLED, status_message)
+
+    def retry_refusal(self) -> str | None:
+        """Say why `dbt retry` can't take the failed run up."""
+        step = self.run.failed_step
+        if step is None or step.command is None or step.target_path is None:
+            return "RETRY_NO_RUN_RESULTS"
+        if Command.parse(step.command).name not in RETRYABLE:
+            return "RETRY_UNSUPPORTED_CMD"
+        has_results = (step.target_path / "run_results.json").is_file()
+        return None if has_results else "RETRY_NO_RUN_RESULTS"
 
     def join(self) -> None:
         """Wait for the thread."""
@@ -246,17 +254,6 @@ def _retried(failed: Run) -> Iterator[Planned]:
     yield Planned.invoke(_RETRY, state=step.target_path if step else None)
     for text in failed.skipped:
         yield Planned.invoke(text)
-
-
-def retry_refusal(run: Run) -> str | None:
-    """Say why `dbt retry` can't take up a failed run, as dbt Cloud names it."""
-    step = run.failed_step
-    if step is None or step.command is None or step.target_path is None:
-        return "RETRY_NO_RUN_RESULTS"
-    if Command.parse(step.command).name not in RETRYABLE:
-        return "RETRY_UNSUPPORTED_CMD"
-    has_results = (step.target_path / "run_results.json").is_file()
-    return None if has_results else "RETRY_NO_RUN_RESULTS"
 
 
 def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:

@@ -20,6 +20,10 @@ class Execution(Protocol):
         """End the run as cancelled, now or soon."""
         ...
 
+    def retry_refusal(self) -> str | None:
+        """Say why the failed run can't be retried, as dbt Cloud names it. None if it can."""
+        ...
+
     def join(self) -> None:
         """Wait until nothing of the run is left. Called without the lock."""
         ...

@@ -1,4 +1,4 @@
-"""The description of a job that runs real dbt."""
+"""The descriptions of jobs: one that runs real dbt, and one that follows a script."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Final
 
 from dlt_dbt_cloud.local.commands import Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.profiles import Profile, environment, find_profile
+from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-if TYPE_CHECKING:
-    from dlt_dbt_cloud.local.execution import Execution
-    from dlt_dbt_cloud.local.records import Run
-    from dlt_dbt_cloud.local.world import World
+NO_RESULTS: Final[Mapping[str, Any]] = {"results": []}
 
 
 @dataclass(frozen=True)
@@ -84,17 +82,67 @@ class DBTJob:
             Path(self.project_dir), profiles_dir, self.target, environment(self.env)
         )
 
-    def execution(self, world: World, run: Run) -> Execution:
-        """Prepare to carry out a run."""
-        from dlt_dbt_cloud.local.dbt import DBTExecution  # noqa: PLC0415  # it knows this class
 
-        return DBTExecution(world, run, self)
+@dataclass(frozen=True)
+class ScriptedJob:
+    """A job whose runs follow a script, one at a time as those of every job.
 
-    def retry_refusal(self, run: Run) -> str | None:
-        """Say why `dbt retry` can't take up a failed run, as dbt Cloud names it."""
-        from dlt_dbt_cloud.local.dbt import retry_refusal  # noqa: PLC0415  # it knows this class
+    A client that asks for a run (alone or in a list) sees the next of its `statuses`, and the
+    last one ever after. With pairs of seconds and status a run goes by the time since it began
+    instead: `[(0, 1), (0.5, 3), (2, 10)]`.
 
-        return retry_refusal(run)
+    Attributes:
+        name: What the job is called.
+        statuses: The status at each look, or pairs of seconds and status.
+        status_message: What a run that ends says about its end.
+        steps: The commands of the job, shown as the steps of a run that has started.
+        logs: What the last step of a run logs.
+        artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
+            a `run_results.json` without results. With none, `{}`, a run has no artifacts,
+            `data: null`, and a client that explains a failure waits some seconds for them.
+        retry_not_supported_reason: Why a failed run can't be retried, None if it can.
+        timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
+        generate_docs: What the job shows.
+    """
+
+    name: str = "Scripted job"
+    statuses: Sequence[int | tuple[float, int]] = (1, 3, 10)
+    status_message: str | None = None
+    steps: Sequence[str] = ("dbt build",)
+    logs: str = "This run follows a script."
+    artifacts: Mapping[str, Any] = field(default_factory=lambda: {"run_results.json": NO_RESULTS})
+    retry_not_supported_reason: str | None = None
+    timeout_seconds: int = 0
+    generate_docs: bool = False
+
+    target: None = None
+    threads: None = None
+    project: str = ""
+
+    def check(self) -> None:
+        """Check the script.
+
+        Raises:
+            LocalDBTCloudException: A status is none of dbt Cloud's.
+        """
+        for _, status in self.script():
+            if status not in frozenset(Status):
+                raise LocalDBTCloudException(
+                    f"The job {self.name!r} has the status {status!r}. There are "
+                    f"{', '.join(f'{s.value} {s.name.capitalize()}' for s in Status)}."
+                )
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a run goes by seconds, not by looks."""
+        return any(isinstance(status, tuple) for status in self.statuses)
+
+    def script(self) -> list[tuple[float, int]]:
+        """The statuses of a run, each with the look or the second that it begins with."""
+        return [
+            status if isinstance(status, tuple) else (look, status)
+            for look, status in enumerate(self.statuses, start=1)
+        ]
 
 
 def dbt_version() -> str:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlt_dbt_cloud.local.execution import Execution
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
-
-if TYPE_CHECKING:
-    from dlt_dbt_cloud.local.jobs import DBTJob
-    from dlt_dbt_cloud.local.scripted import ScriptedJob
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
 from dlt_dbt_cloud.local.app import create_app
+from dlt_dbt_cloud.local.dbt import DBTExecution
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
+from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.faults import Fault, Request, Wire
-from dlt_dbt_cloud.local.jobs import DBTJob, dbt_version
-from dlt_dbt_cloud.local.records import Job
-from dlt_dbt_cloud.local.scripted import ScriptedJob
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
+from dlt_dbt_cloud.local.records import Job, Run
+from dlt_dbt_cloud.local.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.world import World
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class LocalDBTCloud:
         self._check()
         server = _bind(self._port)
         self._server = server
-        self._world = World(self._folder(), self._cancel_grace, self._clock)
+        self._world = World(self._folder(), _execution, self._cancel_grace, self._clock)
         for described in self._described:
             self._world.add_job(described)
         app = create_app(self._world, self._api_token, self.url, self._version())
@@ -217,6 +219,13 @@ class LocalDBTCloud:
 
     def _newest_run_id(self) -> int:
         return max(self._world.runs, default=0)
+
+
+def _execution(world: World, run: Run) -> Execution:
+    job = run.job.described
+    if isinstance(job, DBTJob):
+        return DBTExecution(world, run, job)
+    return ScriptedExecution(world, run, job)
 
 
 class _Handler(WSGIRequestHandler):

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.execution import Execution
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step, Trigger
-from dlt_dbt_cloud.local.scripted import ScriptedJob
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _FIRST_ID: Final = {
@@ -39,11 +39,13 @@ class World:
 
     Attributes:
         folder: Where the runs keep their files.
+        execution: Prepares to carry out a run.
         cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
         clock: Seconds, for scripted jobs that go by them.
     """
 
     folder: Path
+    execution: Callable[[World, Run], Execution]
     cancel_grace: float = 5.0
     clock: Callable[[], float] = time.monotonic
     account_id: int = _FIRST_ID["account"]
@@ -93,7 +95,7 @@ class World:
             trigger = Trigger(next(self._ids["trigger"]), cause, category, overrides, now)
             folder = self.folder / f"run_{run_id}"
             run = Run(run_id, job, trigger, folder, now, now, retried_run=retried_run)
-            run.execution = job.described.execution(self, run)
+            run.execution = self.execution(self, run)
             self.runs[run.id] = run
             job.runs.append(run)
             job.queue.append(run)
@@ -122,7 +124,7 @@ class World:
             return "RETRY_NOT_FAILED_RUN"
         if run is not run.job.runs[-1]:
             return "RETRY_NOT_LATEST_RUN"
-        return run.job.described.retry_refusal(run)
+        return run.execution.retry_refusal()
 
     def cancel(self, run: Run, status_message: str = CANCELLED_BY_USER) -> None:
         """Cancel a run: one that waits at once, one that runs as soon as it has stopped."""
