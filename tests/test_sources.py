@@ -32,16 +32,8 @@ from dlt_dbt_cloud import (
 )
 from dlt_dbt_cloud.load import load_cause, parse_load_cause
 from dlt_dbt_cloud.local import DBTJob, Fault, LocalDBTCloud, ScriptedJob
-from dlt_dbt_cloud.sources import (
-    Bookmark,
-    dbt_cloud_source,
-    load_causes,
-    node_rows,
-    node_values,
-    nodes_in,
-    run_row,
-    step_row,
-)
+from dlt_dbt_cloud.rows import node_values, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources import Bookmark, dbt_cloud_source, load_causes, node_rows
 from dlt_dbt_cloud.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Table, as_moment
 from dlt_dbt_cloud.trigger import tagged
 from tests.utils import ACCOUNT, RUN_ID, SAMPLES, TOKEN, JumpingTimer, configured, sample
