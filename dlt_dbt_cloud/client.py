@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import dlt
 
+from dlt_dbt_cloud.answers import checked_list
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     required_id,
@@ -14,7 +15,7 @@ from dlt_dbt_cloud.configuration import (
 from dlt_dbt_cloud.exceptions import DBTCloudResponseException
 from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.timing import Timer
-from dlt_dbt_cloud.transport import Transport, checked_list
+from dlt_dbt_cloud.transport import Transport
 from dlt_dbt_cloud.trigger import Trigger, has_tag, new_tag, tagged, trigger_once
 
 PAGE: Final = 100

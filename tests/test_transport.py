@@ -21,8 +21,8 @@ from dlt_dbt_cloud import (
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
+from dlt_dbt_cloud.answers import connection_exception, decode_envelope, retry_after
 from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.transport import connection_exception, decode_envelope, retry_after
 from tests.utils import (
     ACCOUNT,
     HOST,
