@@ -60,19 +60,28 @@ def decode_envelope(url: str, text: str, redact: Callable[[str], str] = str) -> 
 
 
 def checked_list(url: str, envelope: Mapping[str, Any]) -> list[Any]:
-    """Returns the items of a page of a list.
+    """Returns the items of a list.
 
     Raises:
-        DBTCloudResponseException: If it is no list, or doesn't say how many items there are in all.
+        DBTCloudResponseException: If the envelope holds no list.
     """
     items = envelope["data"]
     if not isinstance(items, list):
         kind = type(items).__name__
         raise DBTCloudResponseException(f"{url} answered without a list: {kind}", url=url)
+    return items
+
+
+def check_page(url: str, envelope: Mapping[str, Any]) -> None:
+    """Refuses a page of a list that doesn't say how many items there are in all.
+
+    Raises:
+        DBTCloudResponseException: If it doesn't, or is no list.
+    """
+    checked_list(url, envelope)
     pagination = (envelope.get("extra") or {}).get("pagination") or {}
     if not isinstance(pagination.get("total_count"), int):
         raise DBTCloudResponseException(f"{url} answered without a `total_count`.", url=url)
-    return items
 
 
 def http_exception(

@@ -11,7 +11,7 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from requests.auth import AuthBase
 
 from dlt_dbt_cloud.answers import (
-    checked_list,
+    check_page,
     connection_exception,
     decode_envelope,
     http_exception,
@@ -98,7 +98,7 @@ class Transport:
                 params=dict(params),
                 paginator=paginator,
                 headers={"Accept": JSON},
-                hooks={"response": [self._check_status, self._check_list]},
+                hooks={"response": [self._check_status, self._check_page]},
                 allow_redirects=False,
             )
             return next(pages)
@@ -156,9 +156,9 @@ class Transport:
         failure.request, failure.response = request, response
         raise failure
 
-    def _check_list(self, response: requests.Response, *_: Any, **__: Any) -> None:
+    def _check_page(self, response: requests.Response, *_: Any, **__: Any) -> None:
         url = str(response.url).partition("?")[0]
-        checked_list(url, decode_envelope(url, text_of(response), self._auth.redact))
+        check_page(url, decode_envelope(url, text_of(response), self._auth.redact))
 
 
 class ArrivedPaginator(OffsetPaginator):
