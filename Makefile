@@ -11,6 +11,9 @@ LOWEST := $(shell sed -n 's/^dependencies = \[\(.*\)\]/\1/p' pyproject.toml | tr
 # What `make demo` has built, looked at with DuckDB alone.
 SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connection = duckdb.connect('flights.duckdb'); exec(sys.argv[1])"
 
+# The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
+WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
+
 .PHONY: demo test lint types check bench test-lowest test-wheel clean
 
 $(VENV)/installed: pyproject.toml
@@ -25,8 +28,8 @@ demo: $(VENV)/installed
 	cd sample_pipelines && ../$(BIN)/python -m dlt_dbt_cloud.local --project-dir flights_dbt -- ../$(BIN)/python flights_pipeline.py
 	@echo "== What the weather does to flights: analytics.weather_delays in sample_pipelines/flights.duckdb"
 	@$(SHOW) "connection.table('analytics.weather_delays').show(max_width=160)"
-	@echo "== Which load went into which models: sample_pipelines/loads_to_models.sql"
-	@$(SHOW) "connection.sql('use nycflights13'); connection.sql(open('loads_to_models.sql').read()).show(max_width=160)"
+	@echo "== Which load went into which models: sample_pipelines/loads_to_models.sql, and the rows of each table"
+	@$(SHOW) "connection.sql('use nycflights13'); loads = connection.sql(open('loads_to_models.sql').read()); connection.sql('$(WITH_ROWS)').show(max_width=160)"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check
