@@ -129,7 +129,7 @@ class Load:
 orders = st.lists(st.integers(0, 99), min_size=30, max_size=200)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(loads=st.integers(1, 6), order=orders, working=st.integers(0, 20))
 def test_every_load_is_covered(loads: int, order: list[int], working: int) -> None:
     """For all interleavings of requests: each load's run started after the load, and ended well;
@@ -150,7 +150,7 @@ def test_every_load_is_covered(loads: int, order: list[int], working: int) -> No
     assert {actor.run for actor in actors} <= {run.id for run in queue.runs if run.is_success}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(loads=st.integers(2, 8), order=orders)
 def test_concurrent_loads_cost_two_runs(loads: int, order: list[int]) -> None:
     """Loads that come while nothing starts settle on the oldest run, and cancel their own."""
