@@ -9,15 +9,17 @@ import responses
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.pipeline import PipelineContext
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from tests.utils import JumpingTimer, configured
 
 # A law does not depend on how fast the machine is.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile(
+    "slow machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slow machine")
 
 
 @pytest.fixture(autouse=True)

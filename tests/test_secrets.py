@@ -33,7 +33,10 @@ answer: st.SearchStrategy[Answer] = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40,
+)
 @given(answers=st.lists(answer, min_size=1, max_size=6), follow=answer)
 def test_token_is_never_shown(answers: list[Answer], follow: Answer) -> None:
     """No log record of any level or logger, message, repr or traceback contains the token."""
