@@ -258,11 +258,18 @@ def api_v2_url(base_api_url: str) -> str:
     api = url.path.rstrip("/").removesuffix("/v2")
     prefix = api.removesuffix("/api")
     is_page = bool(prefix) and prefix == api  # of dbt Cloud's user interface, say
-    if not url.hostname or is_page or "@" in url.netloc or url.query or url.fragment:
+    host = url.hostname or ""
+    if (
+        not re.fullmatch(r"[\w:][\w.:-]*", host)
+        or is_page
+        or "@" in url.netloc
+        or url.query
+        or url.fragment
+    ):
         raise _no_url(text)
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname)):
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise InvalidCredentialsException(
-            f"`base_api_url` is https: over {url.scheme} everyone on the way to {url.hostname}"
+            f"`base_api_url` is https: over {url.scheme} everyone on the way to {host}"
             " could read the token. Only a server on this machine may have plain http."
         )
     return f"{url.scheme}://{url.netloc.lower()}{prefix}/api/v2"

@@ -224,7 +224,10 @@ class TestBaseApiUrl:
 
     @pytest.mark.parametrize(
         "url",
-        ["", "https://", "ab.dbt.com/deploy/1", "https://a:b@x.y", "x.y?a=1", "x.y#/b", "x:y:z"],
+        [
+            *("", "https://", "https://.", "ab 1.dbt.com", "<access URL>", "ab.dbt.com/deploy/1"),
+            *("https://a:b@x.y", "x.y?a=1", "x.y#/b", "x:y:z"),
+        ],
     )
     def test_no_host(self, url: str) -> None:
         """What is no host, or has more than a host, is refused with an example."""
