@@ -258,14 +258,9 @@ def api_v2_url(base_api_url: str) -> str:
     api = url.path.rstrip("/").removesuffix("/v2")
     prefix = api.removesuffix("/api")
     is_page = bool(prefix) and prefix == api  # of dbt Cloud's user interface, say
+    has_more = is_page or "@" in url.netloc or url.query or url.fragment
     host = url.hostname or ""
-    if (
-        not re.fullmatch(r"[\w:][\w.:-]*", host)
-        or is_page
-        or "@" in url.netloc
-        or url.query
-        or url.fragment
-    ):
+    if has_more or not re.fullmatch(r"[\w:][\w.:-]*", host):
         raise _no_url(text)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise InvalidCredentialsException(
