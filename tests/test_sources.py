@@ -131,9 +131,9 @@ class TestOneRun:
         pipeline.run(dbt_cloud_source(run=run, credentials=cloud.credentials))
         [load_id] = load_info.loads_ids
         assert rows(pipeline, FROM_LOADS_TO_MODELS) == [
-            (load_id, run.id, "stg_flights", "success", 336776, 1.5),
             (load_id, run.id, "punctuality", "error", None, 1.02),
             (load_id, run.id, "routes", "skipped", None, 0.0),
+            (load_id, run.id, "stg_flights", "success", 336776, 1.5),
         ]
 
     def test_tables(self, cloud: LocalDBTCloud, pipeline: dlt.Pipeline) -> None:
