@@ -54,8 +54,8 @@ UNIT := cli client configuration jobs loopback reuse run schedule secrets transp
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask --editable . \
-		pytest responses hypothesis alive-progress enlighten psutil tqdm
-	$(VENV)-lowest/bin/python -m pytest -q $(UNIT:%=tests/test_%.py)
+		pytest pytest-xdist responses hypothesis alive-progress enlighten psutil tqdm
+	$(VENV)-lowest/bin/python -m pytest -q -n 3 --dist loadfile $(UNIT:%=tests/test_%.py)
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed
