@@ -244,7 +244,8 @@ class DBTCloudClientV2:
 
     def _items(self, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
         query = _query(filters)
-        for page in self._transport.get_pages(path, query, query.pop("limit", PAGE)):
+        limit = query.pop("limit", PAGE)
+        for page in self._transport.get_pages(path, query, limit):
             yield from page
 
     def _account_path(self, path: str) -> str:
