@@ -192,6 +192,19 @@ class TestHistory:
         wanted = {"job_definition_id": [str(JOB_ID)], "status": ["10"], "order_by": ["-id"]}
         assert query == {**wanted, "limit": ["20"]}
 
+    def test_retries(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A retry runs from the failed step: it tells nothing of whole runs, nor they of it."""
+        short = [
+            a_run(n, "run_success", retrying_run_id=9, run_duration="00:00:05") for n in (4, 5)
+        ]
+        whole = [a_run(n, "run_success") for n in (1, 2, 3)]
+        api.get(RUNS_URL, json=listed([*short, *whole]))
+        usual = usual_times(client, a_run(RUN_ID))
+        assert usual is not None
+        assert usual.ran == 110
+        assert usual_times(client, a_run(RUN_ID, retrying_run_id=9)) is None
+        assert len(api.calls) == 1
+
     def test_unreadable(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """A history that can't be read is done without, at once."""
         api.get(RUNS_URL, status=503)
