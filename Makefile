@@ -50,12 +50,12 @@ bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks
 
 # The lowest versions that the package declares, with the unit tests of what needs no extra.
-UNIT := cli client configuration jobs loopback reuse run schedule secrets transport trigger wait watch
+UNIT := cli follow http report settings start test_jobs.py
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask --editable . \
 		pytest pytest-xdist responses hypothesis alive-progress enlighten psutil tqdm
-	$(VENV)-lowest/bin/python -m pytest -q -n 3 --dist loadfile $(UNIT:%=tests/test_%.py)
+	$(VENV)-lowest/bin/python -m pytest -q -n 3 --dist loadfile $(UNIT:%=tests/%)
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dlt_dbt_cloud.cli import configure_parser, execute
+from dlt_dbt_cloud._cli.parser import configure_parser, execute
 from dlt_dbt_cloud.plugin import DBTCloudCommand
 from dlt_dbt_cloud.timing import Timer
 

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import dlt
 
-from dlt_dbt_cloud.answers import checked_list
+from dlt_dbt_cloud._http.responses import checked_list
+from dlt_dbt_cloud._http.transport import Transport
+from dlt_dbt_cloud._start.trigger import Trigger, has_tag, new_tag, tagged, trigger_once
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     required_id,
@@ -15,8 +17,6 @@ from dlt_dbt_cloud.configuration import (
 from dlt_dbt_cloud.exceptions import DBTCloudResponseException
 from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.timing import Timer
-from dlt_dbt_cloud.transport import Transport
-from dlt_dbt_cloud.trigger import Trigger, has_tag, new_tag, tagged, trigger_once
 
 PAGE: Final = 100
 """Items of a list that the API returns at most in one answer."""

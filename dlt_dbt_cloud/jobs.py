@@ -72,7 +72,7 @@ def run_dbt_cloud_job(
         DBTCloudRunUnreachableException: The API stayed down while the run went on.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud.watch import run_job  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._follow.watch import run_job  # noqa: PLC0415  # see the module
 
     with signals.intercepted_signals():
         return run_job(_client(credentials), credentials, data, load_info)
@@ -108,7 +108,7 @@ def get_dbt_cloud_run_status(
         DBTCloudRunUnreachableException: The API stayed down while the run went on.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud.watch import watch_run  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._follow.watch import watch_run  # noqa: PLC0415  # see the module
 
     with signals.intercepted_signals():
         return watch_run(_client(credentials), credentials)
@@ -142,7 +142,7 @@ def wait_for_dbt_cloud_runs(
         DBTCloudRunUnreachableException: The API stayed down while runs went on.
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
-    from dlt_dbt_cloud.watch import watch_runs  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._follow.watch import watch_runs  # noqa: PLC0415  # see the module
 
     with signals.intercepted_signals():
         return watch_runs(_client(credentials), credentials, runs)

@@ -35,13 +35,13 @@ Exit codes:
 
     def configure_parser(self, parser: argparse.ArgumentParser) -> None:
         """Adds the subcommands."""
-        from dlt_dbt_cloud.cli import configure_parser  # noqa: PLC0415  # see the module
+        from dlt_dbt_cloud._cli.parser import configure_parser  # noqa: PLC0415  # see the module
 
         configure_parser(parser)
 
     def execute(self, args: argparse.Namespace) -> None:
         """Carries out a subcommand, and exits with its code, unaltered by dlt."""
-        from dlt_dbt_cloud.cli import execute  # noqa: PLC0415  # see the module
+        from dlt_dbt_cloud._cli.parser import execute  # noqa: PLC0415  # see the module
 
         raise SystemExit(execute(args))
 

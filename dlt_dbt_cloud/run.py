@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
+from dlt_dbt_cloud._follow.schedule import UsualTimes
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -13,7 +14,6 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
-from dlt_dbt_cloud.schedule import UsualTimes
 
 MAX_NODES: Final = 10
 """Failed nodes that the text of a run shows at most."""

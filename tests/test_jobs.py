@@ -29,7 +29,7 @@ from dlt_dbt_cloud import (
     get_dbt_cloud_run_status,
     run_dbt_cloud_job,
 )
-from dlt_dbt_cloud.watch import run_job
+from dlt_dbt_cloud._follow.watch import run_job
 from tests.utils import (
     ACCOUNT,
     HOST,

@@ -85,7 +85,7 @@ def test_modules_import_downwards() -> None:
         for path in PACKAGE.rglob("*.py")
     }
     graph = {name: imports_of(path) & modules.keys() for name, path in modules.items()}
-    assert len(graph["dlt_dbt_cloud.watch"]) > 5
+    assert len(graph["dlt_dbt_cloud._follow.watch"]) > 5
     TopologicalSorter(graph).prepare()
 
 

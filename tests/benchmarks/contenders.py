@@ -6,8 +6,8 @@ from dlt.helpers import dbt_cloud as helper
 from dlt.helpers.dbt_cloud.configuration import DBTCloudConfiguration as HelperConfiguration
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration
+from dlt_dbt_cloud._follow.watch import run_job
 from dlt_dbt_cloud.configuration import resolve_dbt_cloud_configuration
-from dlt_dbt_cloud.watch import run_job
 
 from .fake_api import FakeAPI
 

@@ -28,7 +28,7 @@ from typing import Final
 from unittest.mock import patch
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration, DBTCloudRun
-from dlt_dbt_cloud.watch import run_job
+from dlt_dbt_cloud._follow.watch import run_job
 
 from .contenders import ours_config
 from .processes import processor, resident, serving

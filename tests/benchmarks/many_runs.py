@@ -22,8 +22,8 @@ from dlt.helpers.dbt_cloud.configuration import DBTCloudConfiguration as HelperC
 from requests import PreparedRequest, Response
 
 from dlt_dbt_cloud import DBTCloudClientV2
+from dlt_dbt_cloud._follow.watch import watch_runs
 from dlt_dbt_cloud.run import clock
-from dlt_dbt_cloud.watch import watch_runs
 
 from .contenders import TOKEN, ours_config
 from .fake_api import JOB, Clock, FakeAPI, sample

@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from typing import Final
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration, DBTCloudRun
-from dlt_dbt_cloud.watch import run_job
+from dlt_dbt_cloud._follow.watch import run_job
 
 from .contenders import ours_config
 from .processes import serving

@@ -19,7 +19,7 @@ from dlt_dbt_cloud import (
     DBTCloudTriggerOutcomeUnknownException,
     get_dbt_cloud_run_status,
 )
-from dlt_dbt_cloud.watch import run_job
+from dlt_dbt_cloud._follow.watch import run_job
 from tests.utils import SAMPLES, TOKEN, JumpingTimer, configured, sample
 
 Behaviour = Callable[["Handler"], None]

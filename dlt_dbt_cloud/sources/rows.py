@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from dlt.common.pipeline import LoadInfo
 
-from dlt_dbt_cloud.load import LoadCause
+from dlt_dbt_cloud._start.load import LoadCause
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.tables import (
+from dlt_dbt_cloud.sources.tables import (
     NODE_RESULTS,
     RUN_LOADS,
     RUN_STEPS,

@@ -19,8 +19,10 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.plugins import PluginContext
 from dlt.common.runtime import signals
 
-from dlt_dbt_cloud import DBTCloudConfiguration, cli, commands
+from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud.__main__ import main
+from dlt_dbt_cloud._cli import commands
+from dlt_dbt_cloud._cli import parser as cli
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS
 from dlt_dbt_cloud.plugin import DBTCloudCommand, plug_cli
 from tests.utils import (
@@ -39,7 +41,7 @@ RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
 RUNS_URL = f"{ACCOUNT}/runs/"
 JOBS_URL = f"{ACCOUNT}/jobs/"
 TRIGGER_URL = f"{ACCOUNT}/jobs/{JOB_ID}/run/"
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Shell:

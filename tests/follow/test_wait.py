@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlt_dbt_cloud._follow.wait import NEW_RUN_GRACE, Wait
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
@@ -16,7 +17,6 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudWaitTimeoutException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.wait import NEW_RUN_GRACE, Wait
 from tests.utils import JumpingTimer
 
 QUEUED = DBTCloudRun(id=1, status=1)

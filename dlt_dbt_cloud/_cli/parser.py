@@ -18,8 +18,8 @@ from dlt.common.configuration.specs.config_section_context import ConfigSectionC
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud import commands
-from dlt_dbt_cloud.commands import Answer, ExitCode, exit_code_of
+from dlt_dbt_cloud._cli import commands
+from dlt_dbt_cloud._cli.commands import Answer, ExitCode, exit_code_of
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration
 from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
 from dlt_dbt_cloud.log import logger

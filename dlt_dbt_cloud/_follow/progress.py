@@ -9,9 +9,9 @@ from dlt.common.runtime.collector import NullCollector
 from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
 
+from dlt_dbt_cloud._follow.schedule import UsualTimes
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun, clock
-from dlt_dbt_cloud.schedule import UsualTimes
 from dlt_dbt_cloud.timing import Timer
 
 

@@ -7,6 +7,9 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from dlt_dbt_cloud._follow.watch import Watch, run_job
+from dlt_dbt_cloud._report.outcome import RELATED
+from dlt_dbt_cloud._start.begin import Started, find_job_id
 from dlt_dbt_cloud.client import PAGE, DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
@@ -22,11 +25,8 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudWaitTimeoutException,
     InvalidCredentialsException,
 )
-from dlt_dbt_cloud.outcome import RELATED
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.start import Started, find_job_id
 from dlt_dbt_cloud.timing import Timer
-from dlt_dbt_cloud.watch import Watch, run_job
 
 PLACEHOLDERS: Final = {
     "host": {"base_api_url": DBTCloudConfiguration.base_api_url},

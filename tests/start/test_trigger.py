@@ -9,6 +9,14 @@ from dlt.common.exceptions import SignalReceivedException
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlt_dbt_cloud._start.trigger import (
+    LOOK_PAUSES,
+    MAX_CAUSE,
+    Trigger,
+    new_tag,
+    tagged,
+    trigger_once,
+)
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
@@ -18,7 +26,6 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudTriggerOutcomeUnknownException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.trigger import LOOK_PAUSES, MAX_CAUSE, Trigger, new_tag, tagged, trigger_once
 from tests.utils import JumpingTimer
 
 PATIENCE = 600.0

@@ -9,6 +9,9 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltResource
 
+from dlt_dbt_cloud._report.outcome import LATE_PAUSES, run_results
+from dlt_dbt_cloud._start.begin import find_job_id
+from dlt_dbt_cloud._start.load import LoadCause, parse_load_cause
 from dlt_dbt_cloud.client import PAGE, DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
@@ -17,10 +20,9 @@ from dlt_dbt_cloud.configuration import (
     with_dbt_cloud_configuration,
 )
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
-from dlt_dbt_cloud.load import LoadCause, parse_load_cause
 from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.outcome import LATE_PAUSES, run_results
-from dlt_dbt_cloud.rows import (
+from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.sources.rows import (
     has_ended,
     is_recent,
     load_rows,
@@ -30,9 +32,7 @@ from dlt_dbt_cloud.rows import (
     step_row,
     warn,
 )
-from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.start import find_job_id
-from dlt_dbt_cloud.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row, as_dict
+from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row, as_dict
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlt_dbt_cloud.schedule import MAX_SPARSE, UsualTimes, growing_interval, poll_interval
+from dlt_dbt_cloud._follow.schedule import MAX_SPARSE, UsualTimes, growing_interval, poll_interval
 
 
 class TestGrowing:

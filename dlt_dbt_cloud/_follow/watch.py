@@ -9,6 +9,12 @@ from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime import signals
 from dlt.common.runtime.collector_base import Collector
 
+from dlt_dbt_cloud._follow.history import usual_times
+from dlt_dbt_cloud._follow.progress import Progress, collector_of
+from dlt_dbt_cloud._follow.schedule import UsualTimes
+from dlt_dbt_cloud._follow.wait import Wait
+from dlt_dbt_cloud._report.outcome import with_outcome
+from dlt_dbt_cloud._start.begin import Started, find_job_id, start_run
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
 from dlt_dbt_cloud.exceptions import (
@@ -16,14 +22,8 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudWaitTimeoutException,
 )
-from dlt_dbt_cloud.history import usual_times
 from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.outcome import with_outcome
-from dlt_dbt_cloud.progress import Progress, collector_of
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.schedule import UsualTimes
-from dlt_dbt_cloud.start import Started, find_job_id, start_run
-from dlt_dbt_cloud.wait import Wait
 
 CANCEL_ATTEMPTS: Final = 3
 

@@ -21,7 +21,7 @@ from dlt_dbt_cloud import (
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
-from dlt_dbt_cloud.answers import connection_exception, decode_envelope, retry_after
+from dlt_dbt_cloud._http.responses import connection_exception, decode_envelope, retry_after
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from tests.utils import (
     ACCOUNT,

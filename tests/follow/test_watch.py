@@ -22,10 +22,10 @@ from dlt_dbt_cloud import (
     run_dbt_cloud_job,
     wait_for_dbt_cloud_runs,
 )
-from dlt_dbt_cloud.history import usual_times
-from dlt_dbt_cloud.progress import collector_of
-from dlt_dbt_cloud.start import Started
-from dlt_dbt_cloud.watch import Watch, watch_all
+from dlt_dbt_cloud._follow.history import usual_times
+from dlt_dbt_cloud._follow.progress import collector_of
+from dlt_dbt_cloud._follow.watch import Watch, watch_all
+from dlt_dbt_cloud._start.begin import Started
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingTimer, configured, sample
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"

@@ -30,15 +30,15 @@ from dlt_dbt_cloud import (
     InvalidCredentialsException,
     run_dbt_cloud_job,
 )
-from dlt_dbt_cloud.load import load_cause, parse_load_cause
+from dlt_dbt_cloud._start.load import load_cause, parse_load_cause
+from dlt_dbt_cloud._start.trigger import tagged
 from dlt_dbt_cloud.local import DBTJob, Fault, LocalDBTCloud, ScriptedJob
-from dlt_dbt_cloud.rows import node_values, nodes_in, run_row, step_row
 from dlt_dbt_cloud.sources import Bookmark, dbt_cloud_source, load_causes, node_rows
-from dlt_dbt_cloud.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Table, as_moment
-from dlt_dbt_cloud.trigger import tagged
+from dlt_dbt_cloud.sources.rows import node_values, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Table, as_moment
 from tests.utils import ACCOUNT, RUN_ID, SAMPLES, TOKEN, JumpingTimer, configured, sample
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TABLES = (RUNS, RUN_LOADS, RUN_STEPS, NODE_RESULTS)
 LOAD_ID = "1795458706.2138786"
 CAUSE = f"dlt pipeline flights loaded dataset nyc: {LOAD_ID}"

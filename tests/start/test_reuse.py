@@ -9,8 +9,8 @@ from dlt.common.exceptions import SignalReceivedException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlt_dbt_cloud._start.reuse import QueuedRuns, overrides
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudResponseException
-from dlt_dbt_cloud.reuse import QueuedRuns, overrides
 from dlt_dbt_cloud.run import DBTCloudRun
 from tests.utils import JumpingTimer
 

@@ -10,7 +10,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from requests.auth import AuthBase
 
-from dlt_dbt_cloud.answers import (
+from dlt_dbt_cloud._http.responses import (
     check_page,
     connection_exception,
     decode_envelope,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
+from dlt_dbt_cloud._follow.schedule import UsualTimes, poll_interval
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudHTTPException,
@@ -13,7 +14,6 @@ from dlt_dbt_cloud.exceptions import (
 )
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.schedule import UsualTimes, poll_interval
 from dlt_dbt_cloud.timing import Timer
 
 NEW_RUN_GRACE: Final = 60.0

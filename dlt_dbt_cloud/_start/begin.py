@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple
 
 from dlt.common.pipeline import LoadInfo
 
+from dlt_dbt_cloud._start.load import load_cause, load_tag, may_adopt, runs_of_load
+from dlt_dbt_cloud._start.reuse import QueuedRuns, overrides
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
 from dlt_dbt_cloud.exceptions import DBTCloudJobNotUniqueException
-from dlt_dbt_cloud.load import load_cause, load_tag, may_adopt, runs_of_load
 from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.reuse import QueuedRuns, overrides
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
 
 MAX_JOBS_LISTED: Final = 20

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlt_dbt_cloud import DBTCloudClientV2
-from dlt_dbt_cloud.watch import run_job
+from dlt_dbt_cloud._follow.watch import run_job
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, TOKEN, JumpingTimer, configured, sample
 
 ECHO = f'{{"status": {{"user_message": "bad Token {TOKEN}"}}, "data": "{TOKEN}"}}'

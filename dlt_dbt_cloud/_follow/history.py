@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from dlt_dbt_cloud._follow.schedule import UsualTimes
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.schedule import UsualTimes
 
 RUNS: Final = 20
 """Runs that tell how long a job takes."""

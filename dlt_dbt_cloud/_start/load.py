@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from dlt.common.pipeline import LoadInfo
 
+from dlt_dbt_cloud._start.trigger import has_tag
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.trigger import has_tag
 
 CLOCK_SKEW: Final = timedelta(minutes=10)
 """How far this machine's clock may be ahead of dbt Cloud's."""

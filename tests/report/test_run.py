@@ -17,7 +17,7 @@ from dlt_dbt_cloud import (
     DBTCloudRunStatus,
     DBTCloudRunTimedOutException,
 )
-from dlt_dbt_cloud.outcome import nodes
+from dlt_dbt_cloud._report.outcome import nodes
 from dlt_dbt_cloud.run import log_tail
 from tests.utils import sample
 
