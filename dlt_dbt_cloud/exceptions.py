@@ -10,6 +10,7 @@ DBTCloudException
 ├── DBTCloudTriggerException                triggering a job led to no run to watch
 │   ├── DBTCloudNotTriggeredException       ... and certainly created none
 │   └── DBTCloudTriggerOutcomeUnknownException  ... and may have created one
+├── DBTCloudStoppedException                the caller set `stop`
 ├── DBTCloudWaitException                   the wait ended before the run did: the run goes on
 │   ├── DBTCloudWaitTimeoutException        ... at its deadline
 │   └── DBTCloudRunUnreachableException     ... because the API stayed down
@@ -131,6 +132,10 @@ class DBTCloudNotTriggeredException(DBTCloudTriggerException):
 
 class DBTCloudTriggerOutcomeUnknownException(DBTCloudTriggerException):
     """The API may have created a run, and did not answer when asked which."""
+
+
+class DBTCloudStoppedException(DBTCloudException):
+    """The call ended because its caller set `stop`."""
 
 
 class DBTCloudWaitException(DBTCloudException):

@@ -1,0 +1,56 @@
+"""The seam: what the program needs of dbt Cloud's API. Each method is one request, sent once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from dlt_dbt_cloud.run import DBTCloudRun
+
+T = TypeVar("T")
+
+
+class Page(NamedTuple, Generic[T]):
+    """A part of a list.
+
+    Attributes:
+        items: What the page holds.
+        total: Number of items on all pages, None if the API doesn't say.
+    """
+
+    items: Sequence[T]
+    total: int | None = None
+
+
+class RunsApi(Protocol):
+    """Operations of the API v2. All raise a `DBTCloudAPIException` without a usable answer."""
+
+    def post_run(self, job_id: int, body: Mapping[str, Any]) -> DBTCloudRun:
+        """Creates a run of a job."""
+        ...
+
+    def post_retry(self, run_id: int) -> DBTCloudRun:
+        """Creates a run that continues a failed one."""
+        ...
+
+    def get_run_status(self, run_id: int, *, include_related: Sequence[str] = ()) -> DBTCloudRun:
+        """Returns a run."""
+        ...
+
+    def get_runs(self, **query: Any) -> Page[DBTCloudRun]:
+        """Returns a page of the account's runs, e.g. `job_definition_id=1, order_by="-id"`."""
+        ...
+
+    def cancel_run(self, run_id: int) -> DBTCloudRun:
+        """Cancels a run. One that is running finishes a little later."""
+        ...
+
+    def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
+        """Returns an artifact, parsed if it is JSON."""
+        ...
+
+    def get_jobs(self, **query: Any) -> Page[dict[str, Any]]:
+        """Returns a page of the account's jobs."""
+        ...
+
+    def runs_url(self, job_id: int) -> str:
+        """Returns where a person finds the runs of a job."""
+        ...

@@ -1,0 +1,277 @@
+"""How the program touches the world: a clock, a sleep and calls. And the one retry loop.
+
+`_start`, `_follow` and `_report` are `async def` functions over an `IO`. With `Blocking` they never
+suspend, so `run` carries them out without an event loop, in ordinary frames. With `Asyncio` they
+are coroutines like any other. The tests bring a third one, which simulates.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
+
+from dlt.common.runtime import signals
+from typing_extensions import Self
+
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudConnectionException,
+    DBTCloudHTTPException,
+    DBTCloudStoppedException,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# A child of dlt's logger: it has dlt's level, format and handlers. dlt's own `logger` module drops
+# every record until a pipeline exists. A script without one still sees our warnings.
+logger: Final = logging.getLogger("dlt.dbt_cloud")
+
+TICK: Final = 0.2
+"""Seconds between two checks for a signal: dlt's handler only sets a flag."""
+
+MAX_PAUSE: Final = 10.0
+"""Maximum pause between two attempts, in seconds."""
+
+REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+class IO(Protocol):
+    """What the program needs of the world."""
+
+    @property
+    def deadline(self) -> float:
+        """When calls end, on the clock of `now`."""
+        ...
+
+    def now(self) -> float:
+        """Returns seconds on a clock that never jumps."""
+        ...
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        ...
+
+    def last(self, seconds: float) -> Self:
+        """Returns one for the last words of an aborted call: it ignores the abort, but is brief."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, at most until the deadline."""
+        ...
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns.
+
+        Raises:
+            DBTCloudConnectionException: It took longer than a request may, or until the deadline.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """Waits in the calling thread. Requests run in threads that can be left behind.
+
+    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
+    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+
+    Attributes:
+        request_timeout: Maximum duration of a request in seconds.
+        stop: Ends the wait when set, from any thread.
+        deadline: When calls end.
+        ignores_abort: Whether signals and `stop` are ignored.
+    """
+
+    request_timeout: float = 60.0
+    stop: threading.Event | None = None
+    deadline: float = math.inf
+    ignores_abort: bool = False
+
+    def now(self) -> float:
+        """Returns seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+    def last(self, seconds: float) -> Self:
+        """Returns one that ignores the abort, for so many seconds."""
+        return replace(self, deadline=self.now() + seconds, ignores_abort=True)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, at most until the deadline."""
+        self._wait(threading.Event(), seconds)
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns."""
+        done = threading.Event()
+        future = _in_thread(function, *args, **kwargs)
+        future.add_done_callback(lambda _: done.set())
+        if not self._wait(done, self.request_timeout):
+            raise no_answer(min(self.request_timeout, max(0.0, self.deadline - self.now())))
+        return future.result()
+
+    def _wait(self, event: threading.Event, seconds: float) -> bool:
+        end = min(self.now() + seconds, self.deadline)
+        while not event.is_set():
+            self._raise_if_aborted()
+            left = end - self.now()
+            if left <= 0:
+                break
+            event.wait(min(left, TICK))
+        return event.is_set()
+
+    def _raise_if_aborted(self) -> None:
+        if self.ignores_abort:
+            return
+        signals.raise_if_signalled()
+        if self.stop and self.stop.is_set():
+            raise DBTCloudStoppedException("Stopped by the caller.")
+
+
+@dataclass(frozen=True)
+class Asyncio:
+    """Waits in an event loop. Requests run in at most four threads.
+
+    Attributes:
+        request_timeout: Maximum duration of a request in seconds.
+        deadline: When calls end.
+        slots: Limits the threads.
+    """
+
+    request_timeout: float = 60.0
+    deadline: float = math.inf
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+
+    def now(self) -> float:
+        """Returns seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+    def last(self, seconds: float) -> Self:
+        """Returns one for so many seconds. A task that was cancelled may still await."""
+        return replace(self, deadline=self.now() + seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, at most until the deadline."""
+        await asyncio.sleep(max(0.0, min(seconds, self.deadline - self.now())))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns."""
+        left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
+        try:
+            async with self.slots:
+                future = asyncio.wrap_future(_in_thread(function, *args, **kwargs))
+                return await asyncio.wait_for(future, left)
+        except asyncio.TimeoutError:  # not the builtin one before Python 3.11
+            raise no_answer(left) from None
+
+
+def run(program: Coroutine[Any, Any, T]) -> T:
+    """Returns the result of a program over `Blocking`, which never suspends."""
+    try:
+        program.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    program.close()
+    raise RuntimeError("The program awaits something else than a `Blocking` IO.")
+
+
+def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+    """Calls a function in a daemon thread, which keeps no interpreter from exiting."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is awaited
+            _settle(future, error=error)
+        else:
+            _settle(future, result)
+
+    threading.Thread(target=work, name="dlt-dbt-cloud-request", daemon=True).start()
+    return future
+
+
+def _settle(future: "Future[T]", result: Any = None, error: BaseException | None = None) -> None:
+    """Sets the result of a future, unless nobody waits for it any more."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def no_answer(seconds: float) -> DBTCloudConnectionException:
+    """Returns the exception for a request that took too long."""
+    return DBTCloudConnectionException(
+        f"dbt Cloud gave no answer within {seconds:.0f} s.",
+        url="",
+        is_transient=True,
+        may_have_acted=True,
+    )
+
+
+def backoff() -> Iterator[float]:
+    """Yields the seconds between attempts: 1, 2, 4, 8 and then always 10."""
+    seconds = 1.0
+    while True:
+        yield seconds
+        seconds = min(2 * seconds, MAX_PAUSE)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long errors are retried.
+
+    Attributes:
+        outage: Seconds for a rate limit, a 5xx, a connection error.
+        refusal: Seconds for a 401, 403 or 404, and, if not 0, `outage` for an answer that is not
+            the API's: what could be read before is most likely readable again.
+    """
+
+    outage: float
+    refusal: float = 0.0
+
+    def seconds(self, error: DBTCloudAPIException) -> float:
+        """Returns how long after the first error this one is retried."""
+        if isinstance(error, DBTCloudHTTPException) and error.status_code in REFUSALS:
+            return min(self.refusal, self.outage)
+        is_readable_again = self.refusal and not isinstance(error, DBTCloudHTTPException)
+        return self.outage if error.is_transient or is_readable_again else 0.0
+
+
+async def retry(
+    io: IO, patience: Patience, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Returns what a request returns that may be repeated: a read, not a trigger.
+
+    Raises:
+        DBTCloudAPIException: The last one, if it is not transient or after `patience`.
+    """
+    started = io.now()
+    for pause in backoff():
+        try:
+            return await io.call(function, *args, **kwargs)
+        except DBTCloudAPIException as error:
+            end = min(started + patience.seconds(error), io.deadline)
+            left = end - io.now()
+            if left <= 0:
+                raise
+            pause = min(left, max(pause, error.retry_after or 0.0))  # noqa: PLW2901
+            logger.warning("%s Retrying in %.0f s.", error, pause)
+        await io.sleep(pause)
+    raise AssertionError  # backoff() never ends
