@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check bench test-lowest test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-lowest test-wheel clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,14 @@ test: $(VENV)/installed
 	$(BIN)/coverage report
 
 check: lint types test
+
+# The program against a dbt Cloud in virtual time: random schedules, and small worlds as a whole.
+simulate: $(VENV)/installed
+	$(BIN)/python -m tests.simulation
+
+# Each rule of the program, broken once: the simulation must notice.
+mutants: $(VENV)/installed
+	$(BIN)/python -m tests.simulation --mutants
 
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks

@@ -5,16 +5,16 @@ import sys
 from collections.abc import Sequence
 
 from dlt_dbt_cloud._cli.parser import configure_parser, execute
+from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud.plugin import DBTCloudCommand
-from dlt_dbt_cloud.timing import Timer
 
 
-def main(argv: Sequence[str] | None = None, timer: Timer | None = None) -> int:
+def main(argv: Sequence[str] | None = None, io: IO | None = None) -> int:
     """Runs a command, and returns its exit code.
 
     Args:
         argv: The arguments, by default those of the process.
-        timer: Clock and sleep, for tests that must not wait.
+        io: The world, for tests that must not wait.
     """
     parser = argparse.ArgumentParser(
         prog="python -m dlt_dbt_cloud",
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None, timer: Timer | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     configure_parser(parser)
-    return execute(parser.parse_args(argv), timer)
+    return execute(parser.parse_args(argv), io)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,47 @@
 """The seam: what the program needs of dbt Cloud's API. Each method is one request, sent once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import (  # noqa: UP035  # the hints are those of the settings
+    Any,
+    Final,
+    Generic,
+    List,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+)
+
+from typing_extensions import TypedDict
 
 from dlt_dbt_cloud.run import DBTCloudRun
 
 T = TypeVar("T")
+
+PAGE: Final = 100
+"""Maximum number of items on a page."""
+
+
+class TriggerOverrides(TypedDict, total=False):
+    """The fields of a trigger request (`TriggerRunRequestRequest` of dbt Labs' OpenAPI spec)."""
+
+    cause: str
+    git_sha: str | None
+    git_branch: str | None
+    schema_override: str | None
+    dbt_version_override: str | None
+    target_name_override: str | None
+    threads_override: int | None
+    generate_docs_override: bool | None
+    timeout_seconds_override: int | None
+    steps_override: List[str] | None  # noqa: UP006
+    azure_pull_request_id: int | None
+    github_pull_request_id: int | None
+    gitlab_merge_request_id: int | None
+    non_native_pull_request_id: int | None
+
+
+TRIGGER_FIELDS: Final = tuple(TriggerOverrides.__annotations__)
+"""Their names."""
 
 
 class Page(NamedTuple, Generic[T]):

@@ -23,6 +23,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
     DBTCloudHTTPException,
+    DBTCloudResponseException,
     DBTCloudStoppedException,
 )
 
@@ -112,6 +113,8 @@ class Blocking:
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
+        self._raise_if_aborted()
+        check_deadline(self)
         done = threading.Event()
         future = _in_thread(function, *args, **kwargs)
         future.add_done_callback(lambda _: done.set())
@@ -169,6 +172,7 @@ class Asyncio:
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
+        check_deadline(self)
         left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
         try:
             async with self.slots:
@@ -215,6 +219,14 @@ def _settle(future: "Future[T]", result: Any = None, error: BaseException | None
         future.set_result(result)
 
 
+def check_deadline(io: IO) -> None:
+    """Raises after the deadline: no request is sent."""
+    if io.now() >= io.deadline:
+        raise DBTCloudConnectionException(
+            "The deadline has passed.", url="", is_transient=True, may_have_acted=False
+        )
+
+
 def no_answer(seconds: float) -> DBTCloudConnectionException:
     """Returns the exception for a request that took too long."""
     return DBTCloudConnectionException(
@@ -235,23 +247,28 @@ def backoff() -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long errors are retried.
+    """How long errors are retried, in seconds since the first of their kind.
 
     Attributes:
-        outage: Seconds for a rate limit, a 5xx, a connection error.
-        refusal: Seconds for a 401, 403 or 404, and, if not 0, `outage` for an answer that is not
-            the API's: what could be read before is most likely readable again.
+        outage: A rate limit, a 5xx, a broken connection.
+        refusal: A 401, 403 or 404, an unknown host, a bad certificate. What could be read before
+            may well be readable again.
+        garbage: An answer that is not the API's. A wrong host sends nothing else, and a first
+            request should tell that soon.
     """
 
     outage: float
     refusal: float = 0.0
+    garbage: float = 10.0
 
     def seconds(self, error: DBTCloudAPIException) -> float:
-        """Returns how long after the first error this one is retried."""
-        if isinstance(error, DBTCloudHTTPException) and error.status_code in REFUSALS:
-            return min(self.refusal, self.outage)
-        is_readable_again = self.refusal and not isinstance(error, DBTCloudHTTPException)
-        return self.outage if error.is_transient or is_readable_again else 0.0
+        """Returns how long an error is retried."""
+        if error.is_transient:
+            return self.outage
+        if isinstance(error, DBTCloudResponseException):
+            return min(self.garbage, self.outage)
+        is_final = isinstance(error, DBTCloudHTTPException) and error.status_code not in REFUSALS
+        return 0.0 if is_final else self.refusal
 
 
 async def retry(
@@ -262,16 +279,19 @@ async def retry(
     Raises:
         DBTCloudAPIException: The last one, if it is not transient or after `patience`.
     """
-    started = io.now()
+    since = {patience.outage: io.now()}
     for pause in backoff():
         try:
             return await io.call(function, *args, **kwargs)
         except DBTCloudAPIException as error:
-            end = min(started + patience.seconds(error), io.deadline)
-            left = end - io.now()
+            seconds = patience.seconds(error)
+            left = since.setdefault(seconds, io.now()) + seconds - io.now()
             if left <= 0:
                 raise
             pause = min(left, max(pause, error.retry_after or 0.0))  # noqa: PLW2901
-            logger.warning("%s Retrying in %.0f s.", error, pause)
-        await io.sleep(pause)
+            if io.now() + pause < io.deadline:
+                logger.warning("%s Retrying in %.0f s.", error, pause)
+            await io.sleep(pause)
+            if io.now() >= io.deadline:
+                raise
     raise AssertionError  # backoff() never ends

@@ -1,41 +1,54 @@
-"""A client of dbt Cloud's Administrative API v2: one short method an operation."""
+"""A client of dbt Cloud's Administrative API v2: one short method per operation."""
 
+import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote, urlsplit
 
 import dlt
 
-from dlt_dbt_cloud._http.responses import checked_list
+from dlt_dbt_cloud import _io
+from dlt_dbt_cloud._api import PAGE, Page
+from dlt_dbt_cloud._http.responses import object_of, page_of, parse_json
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._start.trigger import Trigger, has_tag, new_tag, tagged, trigger_once
+from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
+    is_loopback,
     required_id,
     with_dbt_cloud_configuration,
 )
 from dlt_dbt_cloud.exceptions import DBTCloudResponseException
+from dlt_dbt_cloud.exceptions import (
+    InvalidCredentialsException as InvalidCredentialsException,  # noqa: PLC0414  # dlt has it here
+)
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.timing import Timer
 
-PAGE: Final = 100
-"""Items of a list that the API returns at most in one answer."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DBTCloudClientV2:
-    """Requests to the API v2 of one account.
+    """Requests to the API v2 of one account, from any number of threads.
 
-    What is not passed is looked up by dlt, as all settings are: `DBTCloudClientV2()` finds its
-    token, account and host by itself. Reads ride out an API that is down for `outage_timeout`
-    seconds; all requests raise a `DBTCloudAPIException` where there is no usable answer.
+    What is not passed is found by dlt, like all settings: `DBTCloudClientV2()` finds its token,
+    account and host by itself. Reads are retried while the API is unavailable. All methods raise a
+    `DBTCloudAPIException` if there is no usable answer, and an `InvalidCredentialsException` before
+    any request if `account_id` or another id is missing or malformed.
 
     Args:
         api_token: Service token or personal access token.
         account_id: Id of the account.
         base_api_url: Access URL of the account, with or without `/api`, `/api/v2`.
         credentials: A `DBTCloudConfiguration` with these and more settings.
-        timer: Clock and sleep, for tests that must not wait.
+        outage_timeout: How long reads are retried, in seconds. With 0 each method makes one
+            request.
+        io: Clock and sleep, for tests.
     """
+
+    api_version = "v2"
 
     @with_dbt_cloud_configuration
     def __init__(
@@ -45,15 +58,35 @@ class DBTCloudClientV2:
         base_api_url: str = DBTCloudConfiguration.base_api_url,
         *,
         credentials: DBTCloudConfiguration = dlt.secrets.value,
-        timer: Timer | None = None,
+        outage_timeout: float | None = None,
+        io: _io.IO | None = None,
     ) -> None:
         self.account_id = account_id
+        self.accounts_url = f"accounts/{account_id}"
         self.base_api_url = base_api_url
-        self.timer = timer or Timer()
-        self.outage_timeout = credentials.outage_timeout
-        self._transport = Transport(
-            api_token, base_api_url, outage_timeout=self.outage_timeout, timer=self.timer
-        )
+        self.outage_timeout = outage_timeout or 0.0
+        self.max_artifact_bytes = credentials.max_artifact_bytes
+        # A proxy would see what is sent over plain HTTP.
+        trust_env = not is_loopback(urlsplit(base_api_url).hostname or "")
+        timeout = credentials.request_timeout
+        self._io = io or _io.Blocking(timeout)
+        self._transport = Transport(api_token, base_api_url, timeout, trust_env=trust_env)
+
+    def get_endpoint(self, endpoint: str) -> Any:
+        """Returns the whole answer to a GET request, e.g. to `accounts/1/runs/2/`."""
+        return self._read(self._transport.send, "GET", endpoint)
+
+    def post_endpoint(self, endpoint: str, json_body: Mapping[Any, Any] | None = None) -> Any:
+        """Returns the whole answer to a POST request, which is sent once."""
+        return self._transport.send("POST", endpoint, json=json_body)
+
+    def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
+        """Creates a run of a job with one request. `trigger_run` is the safe way."""
+        return self._post(self._account_path(f"jobs/{required_id('job_id', job_id)}/run/"), body)
+
+    def post_retry(self, run_id: int | str) -> DBTCloudRun:
+        """Creates a run that continues a failed one, with one request. `retry_run` is safe."""
+        return self._post(self._run_path(run_id, "retry/"))
 
     def trigger_job_run(self, job_id: int | str, data: Mapping[str, Any] | None = None) -> int:
         """Triggers a job exactly once, and returns the id of the new run.
@@ -65,46 +98,21 @@ class DBTCloudClientV2:
         Raises:
             InvalidCredentialsException: If `account_id` or `job_id` is missing or malformed.
             DBTCloudHTTPException: If the API refuses.
-            DBTCloudNotTriggeredException: If the API stays down, and certainly created no run.
+            DBTCloudNotTriggeredException: If the API stays unavailable, and created no run.
             DBTCloudTriggerOutcomeUnknownException: If it may have created one.
         """
         return self.trigger_run(job_id, data).id
 
-    def trigger_run(
-        self,
-        job_id: int | str,
-        data: Mapping[str, Any] | None = None,
-        *,
-        tag: str | None = None,
-        known: frozenset[int] = frozenset(),
-    ) -> DBTCloudRun:
-        """Triggers a job exactly once, and returns the new run.
-
-        Args:
-            job_id: The job.
-            data: Body of the request.
-            tag: The mark by which the new run is found again, by default one of its own.
-            known: Ids of earlier runs with the same tag, which are not the new one.
-
-        Raises:
-            What `trigger_job_run` raises.
-        """
-        job = required_id("job_id", job_id)
-        tag = tag or new_tag()
-        cause = (data or {}).get("cause") or DBTCloudConfiguration.cause
-        body = {**(data or {}), "cause": tagged(str(cause), tag)}
-        path = self._account_path(f"jobs/{job}/run/")
-
-        def find() -> list[DBTCloudRun]:
-            runs = self._newest_runs(job)
-            return [run for run in runs if has_tag(run, tag) and run.id not in known]
-
-        return self._trigger(job, f"[{tag}] in its cause", path, find, body)
+    def trigger_run(self, job_id: int | str, data: Mapping[str, Any] | None = None) -> DBTCloudRun:
+        """Triggers a job exactly once, and returns the new run. See `trigger_job_run`."""
+        given = data or {}
+        request = {**given, "cause": given.get("cause") or DBTCloudConfiguration.cause}
+        return self._once(RunOrder(job_id=required_id("job_id", job_id), request=request))
 
     def retry_run(self, run_id: int | str) -> DBTCloudRun:
-        """Continues a failed run from its failed step, exactly once, and returns the new run.
+        """Retries a failed run from its failed step, exactly once, and returns the new run.
 
-        Whether the API can is told by `can_retry` and `retry_not_supported_reason` of the run.
+        `can_retry` and `retry_not_supported_reason` of the run say whether the API can.
 
         Args:
             run_id: The failed run.
@@ -113,21 +121,15 @@ class DBTCloudClientV2:
             What `trigger_job_run` raises.
         """
         failed = self.get_run_status(run_id)
-        job = required_id("job_id", failed.get("job_definition_id"))
-        path = self._run_path(failed.id, "retry/")
-
-        def find() -> list[DBTCloudRun]:
-            runs = self._newest_runs(job)
-            return [run for run in runs if run.get("retrying_run_id") == failed.id]
-
-        return self._trigger(job, f"retrying_run_id {failed.id}", path, find)
+        return self._once(RetryOrder(job_id=failed.job_id, failed_id=failed.id))
 
     def get_retry(self, run_id: int | str) -> dict[str, Any]:
         """Returns what a retry of the run would do: `failed_step` and `skipped_steps`."""
-        return dict(self._data(self._run_path(run_id, "retry/")))
+        path = self._run_path(run_id, "retry/")
+        return object_of(path, self._data(path))
 
     def get_run_status(
-        self, run_id: int | str, *, include_related: tuple[str, ...] = ()
+        self, run_id: int | str, *, include_related: Sequence[str] = ()
     ) -> DBTCloudRun:
         """Returns a run.
 
@@ -135,68 +137,65 @@ class DBTCloudClientV2:
             run_id: The run.
             include_related: Of `trigger`, `job`, `environment`, `repository`, `run_steps`,
                 `audit`, `debug_logs`, what is wanted inside the run. Without, these are null.
-
-        Raises:
-            InvalidCredentialsException: If `account_id` or `run_id` is missing or malformed.
         """
         path = self._run_path(run_id)
-        return DBTCloudRun.from_api(self._data(path, include_related=include_related), path)
+        return _same_run(path, run_id, self._data(path, include_related=include_related))
 
-    def poll_run(self, run_id: int | str, *, include_related: tuple[str, ...] = ()) -> DBTCloudRun:
-        """Returns a run as `get_run_status` does, but from one request that rides nothing out."""
-        path = self._run_path(run_id)
-        params = _query({"include_related": include_related})
-        return DBTCloudRun.from_api(self._transport.send("GET", path, params=params)["data"], path)
-
-    def poll_runs(self, **query: Any) -> list[DBTCloudRun]:
-        """Returns the first page of `list_runs`, from one request that rides nothing out."""
+    def get_runs(self, **query: Any) -> Page[DBTCloudRun]:
+        """Returns one page of `list_runs`."""
         path = self._account_path("runs/")
-        envelope = self._transport.send("GET", path, params=_query({"limit": PAGE, **query}))
-        return [DBTCloudRun.from_api(item, path) for item in checked_list(path, envelope)]
-
-    def poll_runs_by_id(self, run_ids: list[int]) -> list[DBTCloudRun]:
-        """Returns the runs of these ids as far as they exist, from one request for every 100."""
-        chunks = [run_ids[start : start + PAGE] for start in range(0, len(run_ids), PAGE)]
-        return [run for chunk in chunks for run in self.poll_runs(pk__in=chunk)]
+        page = self._page(path, query)
+        return Page([DBTCloudRun.from_api(item, path) for item in page.items], page.total)
 
     def list_runs(self, **filters: Any) -> Iterator[DBTCloudRun]:
-        """Yields runs over all pages, each page read when it is needed.
+        """Yields runs over all pages. A page is read when it is needed.
 
         Args:
             filters: Query of the API's "List Runs", e.g. `job_definition_id=1`,
-                `status__in=[10, 20]`, `order_by="-id"`, `include_related=["trigger", "job"]`.
-                Unknown ones are refused by the API.
+                `status__in=[10, 20]`, `order_by="-id"`, `include_related=["trigger", "job"]`,
+                and `limit`, the maximum number of runs. The API refuses unknown ones.
         """
-        path = self._account_path("runs/")
-        return (DBTCloudRun.from_api(item, path) for item in self._items(path, filters))
+        return _items(self.get_runs, filters)
 
     def cancel_run(self, run_id: int | str) -> DBTCloudRun:
-        """Cancels a run, and returns it. One that runs may end only later."""
-        return self._post_run(self._run_path(run_id, "cancel/"))
+        """Cancels a run, and returns it. One that is running finishes a little later."""
+        path = self._run_path(run_id, "cancel/")
+        return _same_run(path, run_id, self._transport.send("POST", path)["data"])
 
     def get_job(self, job_id: int | str) -> dict[str, Any]:
         """Returns a job."""
-        return dict(self._data(self._account_path(f"jobs/{required_id('job_id', job_id)}/")))
+        job = required_id("job_id", job_id)
+        path = self._account_path(f"jobs/{job}/")
+        return object_of(path, self._data(path), id=job)
+
+    def get_jobs(self, **query: Any) -> Page[dict[str, Any]]:
+        """Returns one page of `list_jobs`."""
+        path = self._account_path("jobs/")
+        page = self._page(path, query)
+        return Page([object_of(path, item) for item in page.items], page.total)
 
     def list_jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Yields jobs over all pages.
 
         Args:
-            filters: Query of the API's "List Jobs", e.g. `project_id=1`, `environment_id=2`.
+            filters: Query of the API's "List Jobs", e.g. `project_id=1`, `environment_id=2`, and
+                `limit`, the maximum number of jobs.
         """
-        return self._items(self._account_path("jobs/"), filters)
+        return _items(self.get_jobs, filters)
 
     def list_artifacts(self, run_id: int | str, *, step: int | None = None) -> list[str]:
-        """Returns the paths of a run's artifacts, none where the run has none.
+        """Returns the paths of a run's artifacts, an empty list if it has none.
 
         Args:
             run_id: The run.
             step: Index of a step, from 1. By default the last.
         """
-        return self._data(self._run_path(run_id, "artifacts/"), step=step) or []
+        path = self._run_path(run_id, "artifacts/")
+        paths = page_of(path, {"data": self._data(path, step=step) or []}).items
+        return [item for item in paths if isinstance(item, str)]
 
     def get_artifact(self, run_id: int | str, path: str, *, step: int | None = None) -> Any:
-        """Returns an artifact: parsed where it is JSON, text else.
+        """Returns an artifact: parsed if its name ends with `.json`, else its text.
 
         Args:
             run_id: The run.
@@ -204,49 +203,43 @@ class DBTCloudClientV2:
             step: Index of the step that has made it, from 1. By default the last.
         """
         # The one path of the API without a slash at its end.
-        url = self._run_path(run_id, f"artifacts/{path}")
-        text = self._transport.get_text(url, _query({"step": step}))
+        url = self._run_path(run_id, f"artifacts/{quote(path)}")
+        query = _query({"step": step})
+        text = self._read(self._transport.get_file, url, query, self.max_artifact_bytes)
         if not path.endswith(".json"):
             return text
         try:
-            return json.loads(text)
-        except ValueError:
-            raise DBTCloudResponseException(f"{url} is not JSON.", url=url) from None
+            return parse_json(text)
+        except ValueError as error:
+            failure = DBTCloudResponseException(f"{url} is not JSON. {error}", url=url)
+        raise failure
 
-    def _trigger(
-        self,
-        job_id: int,
-        mark: str,
-        path: str,
-        find: Callable[[], list[DBTCloudRun]],
-        body: Mapping[str, Any] | None = None,
-    ) -> DBTCloudRun:
+    def runs_url(self, job_id: int) -> str:
+        """Returns where the runs of a job are found."""
         runs = self._account_path(f"runs/?job_definition_id={job_id}&order_by=-id")
-        trigger = Trigger(
-            job_id=job_id,
-            mark=mark,
-            url=f"{self.base_api_url}/{runs}",
-            send=lambda: self._post_run(path, body),
-            find=find,
-            cancel=self.cancel_run,
-        )
-        return trigger_once(trigger, timer=self.timer, patience=self.outage_timeout)
+        return f"{self.base_api_url}/{runs}"
 
-    def _newest_runs(self, job_id: int) -> list[DBTCloudRun]:
-        return self.poll_runs(job_definition_id=job_id, order_by="-id", include_related=["trigger"])
+    def _once(self, order: Order) -> DBTCloudRun:
+        api = copy.copy(self)
+        api.outage_timeout = 0.0  # the trigger retries by itself
+        return _io.run(Trigger(self._io, api, order, self.outage_timeout).once())
 
-    def _post_run(self, path: str, body: Mapping[str, Any] | None = None) -> DBTCloudRun:
-        envelope = self._transport.send("POST", path, json=body)
-        return DBTCloudRun.from_api(envelope["data"], path)
+    def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Makes a request that may be repeated, and retries it if this client does."""
+        if not self.outage_timeout:
+            return function(*args, **kwargs)
+        patience = _io.Patience(self.outage_timeout)
+        return _io.run(_io.retry(self._io, patience, function, *args, **kwargs))
 
     def _data(self, path: str, **query: Any) -> Any:
-        return self._transport.get(path, _query(query))["data"]
+        return self._read(self._transport.send, "GET", path, params=_query(query))["data"]
 
-    def _items(self, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
-        query = _query(filters)
-        limit = query.pop("limit", PAGE)
-        for page in self._transport.get_pages(path, query, limit):
-            yield from page
+    def _page(self, path: str, query: Mapping[str, Any]) -> Page[Any]:
+        params = _query({"limit": PAGE, **query})
+        return page_of(path, self._read(self._transport.send, "GET", path, params=params))
+
+    def _post(self, path: str, body: Mapping[str, Any] | None = None) -> DBTCloudRun:
+        return DBTCloudRun.from_api(self._transport.send("POST", path, json=body)["data"], path)
 
     def _account_path(self, path: str) -> str:
         return f"accounts/{required_id('account_id', self.account_id)}/{path}"
@@ -255,8 +248,31 @@ class DBTCloudClientV2:
         return self._account_path(f"runs/{required_id('run_id', run_id)}/{path}")
 
 
+def _items(get_page: Callable[..., Page[T]], filters: Mapping[str, Any]) -> Iterator[T]:
+    """Yields what is on all pages. The API may send fewer items than were requested."""
+    query = {"offset": 0, "limit": None, **filters}
+    left = query["limit"]
+    while left is None or left > 0:
+        query["limit"] = PAGE if left is None else min(left, PAGE)
+        page = get_page(**query)
+        if page.total is None:
+            raise DBTCloudResponseException("A list came without a `total_count`.", url="")
+        yield from page.items[:left]
+        left = None if left is None else left - len(page.items)
+        query["offset"] += len(page.items)
+        if not page.items or query["offset"] >= page.total:
+            return
+
+
+def _same_run(path: str, run_id: int | str, data: Any) -> DBTCloudRun:
+    """Returns the run in an answer, which must be about the run that was asked for."""
+    run = DBTCloudRun.from_api(data, path)
+    object_of(path, run, id=required_id("run_id", run_id))
+    return run
+
+
 def _query(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a query as the API reads it: lists as JSON arrays, as are `include_related`."""
+    """Returns a query as the API reads it: lists as JSON arrays, like `include_related`."""
     return {
         name: json.dumps(value) if isinstance(value, list | tuple | bool) else value
         for name, value in query.items()

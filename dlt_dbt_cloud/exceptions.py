@@ -29,9 +29,14 @@ from typing import Any
 import requests
 from dlt.common.exceptions import DltException
 
+from dlt_dbt_cloud._values import printable
+
 
 class DBTCloudException(DltException):
-    """Base of all exceptions of this package."""
+    """Base of all exceptions of this package. They pickle and copy with all attributes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class InvalidCredentialsException(DBTCloudException, ValueError):

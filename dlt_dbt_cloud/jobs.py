@@ -1,24 +1,29 @@
-"""Run a dbt Cloud job: configuration in, run out.
+"""Run a dbt Cloud job: settings in, run out.
 
-What does the work is imported where it is called: it takes longer to import than the rest, and a
+What does the work is imported when it is called: importing it takes longer than all the rest, and a
 script that imports these functions may well not call them.
 """
 
+import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
-from dlt.common.runtime import signals
+from typing_extensions import Unpack
 
-from dlt_dbt_cloud.configuration import DBTCloudConfiguration, with_dbt_cloud_configuration
+from dlt_dbt_cloud._io import run
+from dlt_dbt_cloud.configuration import (
+    DBTCloudConfiguration,
+    TriggerOverrides,
+    with_dbt_cloud_configuration,
+)
 
 if TYPE_CHECKING:
-    from dlt_dbt_cloud.client import DBTCloudClientV2
     from dlt_dbt_cloud.run import DBTCloudRun
 
 
-@with_dbt_cloud_configuration
+@with_dbt_cloud_configuration(requires=("account_id", "job_id"))
 def run_dbt_cloud_job(
     credentials: DBTCloudConfiguration = dlt.secrets.value,
     job_id: int | str | None = None,
@@ -33,31 +38,35 @@ def run_dbt_cloud_job(
     retry_failed: int = DBTCloudConfiguration.retry_failed,
     cancel_on_abort: bool = DBTCloudConfiguration.cancel_on_abort,
     reuse_queued: bool = DBTCloudConfiguration.reuse_queued,
+    stop: threading.Event | None = None,
+    **overrides: Unpack[TriggerOverrides],
 ) -> "DBTCloudRun":
-    """Triggers a dbt Cloud job exactly once, watches the run to its end, and returns it.
+    """Runs a dbt Cloud job exactly once, waits until it has finished, and returns its run.
 
-    All arguments but `data` and `load_info` are settings too: what is not passed is looked up in
-    `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's config providers.
+    All arguments but `data`, `load_info` and `stop` are settings too: what is not passed is looked
+    up in `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's config providers.
 
     Args:
-        credentials: Settings that win over what dlt's providers have, also for all overrides that
-            have no argument here.
+        credentials: Settings that win over what dlt's providers have.
         job_id: The job.
-        data: Body of the trigger request, over the configured overrides.
-        wait_for_outcome: Whether to wait until the run has ended.
-        wait_seconds: Longest interval between two looks at the run, in seconds.
+        data: Body of the trigger request: wins over `overrides` and configured ones.
+        wait_for_outcome: Whether to wait until the run has finished.
+        wait_seconds: Maximum polling interval in seconds.
         load_info: The load that the job transforms, as `pipeline.run` returns it. A load with
-            failed jobs is refused. Where the load has a run already, in progress or succeeded, that
-            one is returned, and no second is triggered.
-        job_name: Exact name of the job, in place of `job_id`.
-        wait_timeout: Longest wait in seconds.
-        raise_on_failure: Whether a run that did not succeed raises. Else it is logged as an error.
-        retry_failed: How many times a failed run is continued from its failed step.
-        cancel_on_abort: Whether Ctrl-C, SIGTERM and the deadline cancel a run that this call has
-            triggered.
-        reuse_queued: Whether a run of the job that is still queued, with the same overrides, is
-            waited for in place of a new one: it will see this load too. One that has started may
-            have missed it, and is never reused.
+            failed jobs is refused. If the load has a run already, in progress or succeeded, that
+            run is returned instead of a new one.
+        job_name: Exact name of the job, instead of `job_id`.
+        wait_timeout: Maximum wait in seconds.
+        raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
+            error.
+        retry_failed: How many times a failed run is retried from its failed step.
+        cancel_on_abort: Whether Ctrl-C, SIGTERM, a time limit and the deadline cancel the run, if
+            it was created for this call or its load.
+        reuse_queued: Whether to reuse a run of the job that is still queued, with the same
+            overrides: it will see this load too. One that has started may have missed it, and is
+            never reused.
+        stop: Ends the call when set, from any thread.
+        overrides: What is different from the job, e.g. `schema_override="ci"`.
 
     Returns:
         The run: the API's dict, and more.
@@ -66,19 +75,21 @@ def run_dbt_cloud_job(
         InvalidCredentialsException: A setting is missing or malformed. Nothing was sent.
         DestinationHasFailedJobs: The load has failed jobs. Nothing was triggered.
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
-        DBTCloudNotTriggeredException: The API stayed down, and certainly created no run.
+        DBTCloudNotTriggeredException: The API stayed unavailable, and certainly created no run.
         DBTCloudTriggerOutcomeUnknownException: It may have created one.
-        DBTCloudWaitTimeoutException: The run had not ended after `wait_timeout`.
-        DBTCloudRunUnreachableException: The API stayed down while the run went on.
+        DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
+        DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
+        DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud._follow.watch import run_job  # noqa: PLC0415  # see the module
+    del overrides  # they have come back in the credentials
+    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
 
-    with signals.intercepted_signals():
-        return run_job(_client(credentials), credentials, data, load_info)
+    with _call.blocking(credentials, stop) as (io, api):
+        return run(_call.run_job(io, api, credentials, data, load_info))
 
 
-@with_dbt_cloud_configuration
+@with_dbt_cloud_configuration(requires=("account_id", "run_id"))
 def get_dbt_cloud_run_status(
     credentials: DBTCloudConfiguration = dlt.secrets.value,
     run_id: int | str | None = None,
@@ -87,16 +98,19 @@ def get_dbt_cloud_run_status(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    stop: threading.Event | None = None,
 ) -> "DBTCloudRun":
-    """Returns a run, by default when it has ended: reattaches to a run that was left.
+    """Returns a run, by default when it has finished: reattaches to a run in progress.
 
     Args:
         credentials: Settings that win over what dlt's providers have.
         run_id: The run.
-        wait_for_outcome: Whether to wait until the run has ended.
-        wait_seconds: Longest interval between two looks at the run, in seconds.
-        wait_timeout: Longest wait in seconds.
-        raise_on_failure: Whether a run that did not succeed raises. Else it is logged as an error.
+        wait_for_outcome: Whether to wait until the run has finished.
+        wait_seconds: Maximum polling interval in seconds.
+        wait_timeout: Maximum wait in seconds.
+        raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
+            error.
+        stop: Ends the call when set, from any thread.
 
     Returns:
         The run: the API's dict, and more.
@@ -104,17 +118,18 @@ def get_dbt_cloud_run_status(
     Raises:
         InvalidCredentialsException: A setting is missing or malformed. Nothing was sent.
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
-        DBTCloudWaitTimeoutException: The run had not ended after `wait_timeout`.
-        DBTCloudRunUnreachableException: The API stayed down while the run went on.
+        DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
+        DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
+        DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud._follow.watch import watch_run  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
 
-    with signals.intercepted_signals():
-        return watch_run(_client(credentials), credentials)
+    with _call.blocking(credentials, stop) as (io, api):
+        return run(_call.follow_run(io, api, credentials))
 
 
-@with_dbt_cloud_configuration
+@with_dbt_cloud_configuration(requires=("account_id",))
 def wait_for_dbt_cloud_runs(
     runs: "Iterable[DBTCloudRun | int | str]",
     credentials: DBTCloudConfiguration = dlt.secrets.value,
@@ -122,33 +137,31 @@ def wait_for_dbt_cloud_runs(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    stop: threading.Event | None = None,
 ) -> list["DBTCloudRun"]:
-    """Waits for many runs at once, and returns them in the same order when all have ended.
+    """Waits for many runs at once, and returns them in the same order when all have finished.
 
-    One thread, and one request for every 100 runs a look. Each run is logged as it ends, and one
-    that fails does not keep the others from being watched.
+    Each poll is one request for every 100 runs. Each run is logged when it finishes, and one that
+    fails keeps no other from being waited for.
 
     Args:
         runs: Runs as `run_dbt_cloud_job(wait_for_outcome=False)` returns them, or their ids.
         credentials: Settings that win over what dlt's providers have.
-        wait_seconds: Longest interval between two looks, in seconds.
-        wait_timeout: Longest wait in seconds.
-        raise_on_failure: Whether a run that did not succeed raises, after all have ended.
+        wait_seconds: Maximum polling interval in seconds.
+        wait_timeout: Maximum wait in seconds.
+        raise_on_failure: Whether a run that did not succeed raises, after all have finished.
+        stop: Ends the call when set, from any thread.
 
     Raises:
         InvalidCredentialsException: A setting or an id is missing or malformed. Nothing was sent.
-        DBTCloudHTTPException: The API refused, e.g. a run is not in this account.
-        DBTCloudWaitTimeoutException: Some runs had not ended after `wait_timeout`.
-        DBTCloudRunUnreachableException: The API stayed down while runs went on.
+        DBTCloudHTTPException: The API refused, e.g. a run is not in this account. If it refuses a
+            run that was readable before, the others are waited for first.
+        DBTCloudWaitTimeoutException: Some runs did not finish within `wait_timeout`.
+        DBTCloudRunUnreachableException: The API stayed unavailable while runs were in progress.
+        DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
-    from dlt_dbt_cloud._follow.watch import watch_runs  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
 
-    with signals.intercepted_signals():
-        return watch_runs(_client(credentials), credentials, runs)
-
-
-def _client(credentials: DBTCloudConfiguration) -> "DBTCloudClientV2":
-    from dlt_dbt_cloud.client import DBTCloudClientV2  # noqa: PLC0415  # see the module
-
-    return DBTCloudClientV2(credentials=credentials)
+    with _call.blocking(credentials, stop) as (io, api):
+        return run(_call.follow_runs(io, api, credentials, runs))

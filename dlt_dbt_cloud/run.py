@@ -1,11 +1,13 @@
 """A run: the API's dict, and what a person or a script asks of it."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import IntEnum
+from statistics import median, pstdev
 from typing import Any, Final, NamedTuple
 
-from dlt_dbt_cloud._follow.schedule import UsualTimes
+from dlt_dbt_cloud._text import MAX_NODES, MAX_STEPS, log_text, nodes_text, step_name, step_text
+from dlt_dbt_cloud._values import clock, dict_of, int_of, list_of, moment, seconds, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -14,13 +16,6 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
-
-MAX_NODES: Final = 10
-"""Failed nodes that the text of a run shows at most."""
-MAX_MESSAGE: Final = 400
-"""Characters of a node's message that the text of a run shows at most."""
-MAX_LOG_LINES: Final = 20
-"""Lines from the end of the failed step's log that the text of a run shows at most."""
 
 
 class DBTCloudRunStatus(IntEnum):
@@ -43,20 +38,63 @@ class DBTCloudNode(NamedTuple):
     message: str
     execution_time: float
 
+    @classmethod
+    def from_results(cls, entry: Mapping[str, Any]) -> "DBTCloudNode":
+        """Returns the node of an entry of `run_results.json`."""
+        seconds = entry.get("execution_time")
+        return cls(
+            unique_id=str_of(entry.get("unique_id")),
+            status=str_of(entry.get("status")),
+            message=str_of(entry.get("message")),
+            execution_time=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        )
+
     @property
     def is_failed(self) -> bool:
         """Whether the node makes its run fail."""
-        return self.status in {"error", "fail", "runtime error", "partial success"}
+        return str_of(self.status) in {"error", "fail", "runtime error", "partial success"}
+
+
+STATUSES: Final = frozenset(map(int, DBTCloudRunStatus))
+
+
+class UsualTimes(NamedTuple):
+    """How long a job's last successful runs waited in the queue and ran, in seconds.
+
+    Attributes:
+        queued: Median time in the queue.
+        ran: Median run time.
+        spread: Standard deviation of the run time, at least 5 % of it and half a second.
+    """
+
+    queued: float
+    ran: float
+    spread: float
+
+    @classmethod
+    def of(cls, queued: Sequence[float], ran: Sequence[float]) -> "UsualTimes | None":
+        """Returns the usual times of these runs, None if there are too few of them."""
+        if len(ran) < 3:  # noqa: PLR2004  # two can't tell a usual time from a chance
+            return None
+        usual = median(ran)
+        # The API's durations are whole seconds.
+        return cls(median(queued), usual, max(pstdev(ran), usual / 20, 0.5))
+
+    def is_much_exceeded_by(self, ran: float) -> bool:
+        """Returns True if a run took far longer than usual."""
+        return ran > max(1.5 * self.ran, self.ran + 4 * self.spread)
 
 
 class DBTCloudRun(dict[str, Any]):
     """A run of a dbt Cloud job: the API's dict, with answers to what one asks of it.
 
     `print(run)` tells a person what happened. As a dict it loads with `pipeline.run([run])`.
+    Whatever the API has put into a field, no property raises.
 
     Attributes:
-        failed_nodes: The models and tests that failed, once the run has ended with an error and
-            as far as its `run_results.json` tells.
+        failed_nodes: The models and tests that failed, once the run has failed and as far as its
+            `run_results.json` lists them.
+        usual: How long the job's runs usually take, if that was read.
     """
 
     failed_nodes: tuple[DBTCloudNode, ...] = ()
@@ -69,26 +107,26 @@ class DBTCloudRun(dict[str, Any]):
         Raises:
             DBTCloudResponseException: If the answer holds no run.
         """
-        if not isinstance(data, dict) or not isinstance(data.get("id"), int):
+        run = cls(dict_of(data))
+        if not isinstance(run.get("id"), int) or run.id <= 0:
             kind = type(data).__name__
             raise DBTCloudResponseException(f"{url} answered without a run: {kind}", url=url)
-        return cls(data)
+        return run
 
     @property
     def id(self) -> int:
         """The id of the run."""
-        return int(self["id"])
+        return int_of(self.get("id")) or 0
 
     @property
     def job_id(self) -> int:
         """The id of the job."""
-        return int(self.get("job_definition_id") or 0)
+        return int_of(self.get("job_definition_id")) or 0
 
     @property
     def status(self) -> int | None:
-        """The number of the status, see `DBTCloudRunStatus`. None where the API gave none."""
-        status = self.get("status")
-        return status if isinstance(status, int) else None
+        """The number of the status, see `DBTCloudRunStatus`. None if the API gave none."""
+        return int_of(self.get("status"))
 
     @property
     def status_name(self) -> str:
@@ -106,8 +144,8 @@ class DBTCloudRun(dict[str, Any]):
     @property
     def is_complete(self) -> bool:
         """Whether the run has ended, well or not."""
-        if self.status_name.startswith("Unknown"):
-            return bool(self.get("is_complete"))
+        if self.status not in STATUSES:
+            return self.get("is_complete") is True
         return (self.status or 0) >= DBTCloudRunStatus.SUCCESS
 
     @property
@@ -128,13 +166,26 @@ class DBTCloudRun(dict[str, Any]):
     @property
     def is_timed_out(self) -> bool:
         """Whether dbt Cloud ended the run at the job's timeout, which the API calls cancelled."""
-        message = str(self.get("status_message") or "")
+        message = str_of(self.get("status_message"))
         return self.status == DBTCloudRunStatus.CANCELLED and "timed out" in message
 
     @property
     def is_cancelled(self) -> bool:
         """Whether a person or dbt Cloud cancelled the run."""
         return self.status == DBTCloudRunStatus.CANCELLED and not self.is_timed_out
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether the run failed and can be retried from its failed step."""
+        return self.get("can_retry") is True
+
+    @property
+    def retry_refusal(self) -> str:
+        """Why the run can't be retried from its failed step, empty if it can."""
+        if self.can_retry:
+            return ""
+        reason = str_of(self.get("retry_not_supported_reason")) or "the API gives no reason"
+        return f"Run {self.id} ({self.status_name}) can't be retried: {reason}. {self.url}"
 
     @property
     def queued_seconds(self) -> float:
@@ -147,40 +198,56 @@ class DBTCloudRun(dict[str, Any]):
         return seconds(self.get("run_duration"))
 
     @property
+    def created_at(self) -> datetime | None:
+        """When the run was created, None if the API doesn't say."""
+        return moment(self.get("created_at"))
+
+    @property
     def url(self) -> str:
         """The page of the run in dbt Cloud."""
-        return str(self.get("href") or "")
+        return str_of(self.get("href"))
 
     @property
     def cause(self) -> str:
-        """Why the run was triggered, where the API was asked for it."""
-        return str((self.get("trigger") or {}).get("cause") or "")
+        """Why the run was triggered, if the trigger was requested."""
+        cause = dict_of(self.get("trigger")).get("cause")
+        return cause if isinstance(cause, str) else ""
 
     @property
     def job_name(self) -> str:
-        """The name of the job, where the API was asked for it, else its id."""
-        job = self.get("job") or {}
-        return str(job.get("name") or self.get("job_definition_id") or "unknown")
+        """The name of the job if the job was requested, else its id."""
+        name = str_of(dict_of(self.get("job")).get("name"))
+        return name or str_of(self.get("job_definition_id")) or "unknown"
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """The steps that have started, where the API was asked for them."""
-        return [step for step in self.get("run_steps") or [] if isinstance(step, dict)]
+        """The steps that have started, if they were requested."""
+        return [step for step in list_of(self.get("run_steps")) if isinstance(step, dict)]
 
     @property
     def activity(self) -> str:
-        """What the run is doing, in words: the step under way, what it is queued behind."""
-        ahead = self.get("blocked_by") or []
+        """What the run is doing, in words: its current step, what it is queued behind."""
+        ahead = [str_of(run_id) for run_id in list_of(self.get("blocked_by"))[:MAX_NODES]]
         if self.is_queued and ahead:
-            return f"{self.status_name} behind run {', '.join(map(str, ahead))}"
+            return f"{self.status_name} behind run {', '.join(ahead)}"
         if self.is_complete or not self.steps:
             return self.status_name
-        return f"{self.steps[-1].get('index')}. {self.steps[-1].get('name')}"
+        return step_name(self.steps[-1])
 
     @property
     def failed_steps(self) -> list[dict[str, Any]]:
         """The steps that failed. One of a run that succeeded failed without consequence."""
-        return [step for step in self.steps if step.get("status") == DBTCloudRunStatus.ERROR]
+        return [
+            step for step in self.steps if int_of(step.get("status")) == DBTCloudRunStatus.ERROR
+        ]
+
+    def may_have_results(self, step: Mapping[str, Any]) -> bool:
+        """Returns False if a failed step ended before the first node, so left no results.
+
+        dbt writes `run_results.json` after its summary, which is in the log before the file can be
+        downloaded.
+        """
+        return self.get("artifacts_saved") is True or "Done. PASS=" in str(step.get("logs"))
 
     def raise_on_failure(self) -> None:
         """Raises an exception unless the run has succeeded, or still goes on.
@@ -208,75 +275,26 @@ class DBTCloudRun(dict[str, Any]):
         return "\n".join(_text(self))
 
 
-def seconds(duration: Any) -> float:
-    """Returns the seconds in a duration of the API: `HH:MM:SS`, also with more than 23 hours."""
-    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d)", str(duration))
-    return 3600.0 * int(parts[1]) + 60 * int(parts[2]) + int(parts[3]) if parts else 0.0
-
-
-def clock(duration: float) -> str:
-    """Returns seconds as the API writes durations."""
-    minutes, rest = divmod(round(duration), 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
-
-
 def _text(run: DBTCloudRun) -> Iterator[str]:
     yield f"dbt Cloud run {run.id} of job {run.job_name}: {_outcome(run)}"
-    if run.get("status_message") and not run.is_success:
-        yield f"{run['status_message']}"
-    for step in run.steps:
-        yield f"  {_step_text(step)}"
+    message = str_of(run.get("status_message"))
+    if message and not run.is_success:
+        yield message
+    for step in run.steps[:MAX_STEPS]:
+        yield f"  {step_text(step)}"
     if run.failed_nodes:
-        yield from _nodes_text(run.failed_nodes)
-    for step in run.failed_steps:
-        yield from _log_text(step)
+        yield from nodes_text(run.failed_nodes)
+    for step in run.failed_steps[:MAX_NODES]:
+        yield from log_text(step)
     if run.url:
         yield f"See {run.url}"
 
 
 def _outcome(run: DBTCloudRun) -> str:
     outcome = "Timed out" if run.is_timed_out else run.status_name
-    queued, ran = run.get("queued_duration"), run.get("run_duration")
+    queued, ran = str_of(run.get("queued_duration")), str_of(run.get("run_duration"))
     if not queued or not ran:
         return outcome
     is_slow = run.usual is not None and run.usual.is_much_exceeded_by(run.run_seconds)
     usually = f" (usually {clock(run.usual.ran)})" if run.usual and is_slow else ""
     return f"{outcome}, {ran}{usually} after {queued} in the queue"
-
-
-def _step_text(step: dict[str, Any]) -> str:
-    status = step.get("status_humanized") or step.get("status")
-    return f"{step.get('index')}. {step.get('name')}: {status}, {step.get('duration') or '?'}"
-
-
-def _nodes_text(nodes: tuple[DBTCloudNode, ...]) -> Iterator[str]:
-    yield f"Failed: {len(nodes)} node(s)"
-    for node in nodes[:MAX_NODES]:
-        yield f"  {node.unique_id} ({node.status})"
-        yield from _indented(_shortened(node.message).splitlines())
-    if len(nodes) > MAX_NODES:
-        yield f"  and {len(nodes) - MAX_NODES} more"
-
-
-def _log_text(step: dict[str, Any]) -> Iterator[str]:
-    lines = log_tail(step)
-    if lines:
-        yield f"End of the log of step {step.get('index')}"
-        yield from _indented(lines)
-
-
-def log_tail(step: dict[str, Any]) -> list[str]:
-    """Returns the last lines of a step's log that say more than the time, without colours."""
-    # Enough characters for the lines that are kept: a log may have many megabytes.
-    end = str(step.get("logs") or "")[-MAX_LOG_LINES * MAX_MESSAGE :]
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", end).splitlines()
-    telling = [line.rstrip() for line in lines if re.search(r"[^\d\s:.]", line)]
-    return [_shortened(line) for line in telling][-MAX_LOG_LINES:]
-
-
-def _indented(lines: Iterable[str]) -> Iterator[str]:
-    return (f"    {line}" for line in lines)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"

@@ -80,10 +80,11 @@ def main() -> None:
     load_info = pipeline.run(nycflights13())
     print(load_info)
 
-    run = run_dbt_cloud_job(load_info=load_info, raise_on_failure=True)
+    run = run_dbt_cloud_job(load_info=load_info)
     print(run)
-    # Beside the data: which models the load went into, and how each of them went.
+    # Beside the data: which models the load went into, and the outcome of each, failed or not.
     pipeline.run(dbt_cloud_source(run=run))
+    run.raise_on_failure()
 
 
 if __name__ == "__main__":

@@ -3,17 +3,22 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import responses
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.pipeline import PipelineContext
+from dlt.common.pipeline import LoadInfo, PipelineContext
+from dlt.common.runtime import signals
 from hypothesis import HealthCheck, settings
 
+from dlt_dbt_cloud import _io
+from dlt_dbt_cloud._call import run_job
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
-from tests.utils import JumpingTimer, configured
+from dlt_dbt_cloud.run import DBTCloudRun
+from tests.utils import JumpingIO, PlayedJob, configured
 
 # A law does not depend on how fast the machine is.
 settings.register_profile(
@@ -55,9 +60,9 @@ def api() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.fixture
-def timer() -> JumpingTimer:
-    """A clock that jumps, so that no unit test waits."""
-    return JumpingTimer()
+def io() -> JumpingIO:
+    """Virtual time, so that no unit test waits."""
+    return JumpingIO()
 
 
 @pytest.fixture
@@ -67,9 +72,30 @@ def config() -> DBTCloudConfiguration:
 
 
 @pytest.fixture
-def client(config: DBTCloudConfiguration, timer: JumpingTimer) -> DBTCloudClientV2:
+def client(config: DBTCloudConfiguration, io: JumpingIO) -> DBTCloudClientV2:
     """A client of that account, on the clock that jumps."""
-    return DBTCloudClientV2(credentials=config, timer=timer)
+    return DBTCloudClientV2(credentials=config, io=io)
+
+
+@pytest.fixture
+def run_with(api: responses.RequestsMock, io: JumpingIO) -> Callable[..., DBTCloudRun]:
+    """Runs a job as `run_dbt_cloud_job` does, but on the clock that jumps."""
+
+    def run(
+        data: dict[str, Any] | None = None, load_info: LoadInfo | None = None, **settings: Any
+    ) -> DBTCloudRun:
+        config = configured(**settings)
+        client = DBTCloudClientV2(credentials=config, outage_timeout=0, io=io)
+        with signals.intercepted_signals():
+            return _io.run(run_job(io, client, config, data, load_info))
+
+    return run
+
+
+@pytest.fixture
+def job(api: responses.RequestsMock, io: JumpingIO) -> PlayedJob:
+    """A job without runs."""
+    return PlayedJob(api, io)
 
 
 @pytest.fixture

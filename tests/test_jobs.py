@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +14,8 @@ import responses
 from dlt.common.destination.exceptions import DestinationHasFailedJobs
 from dlt.common.exceptions import SignalReceivedException
 from dlt.common.pipeline import LoadInfo
-from dlt.common.runtime import signals
 
 from dlt_dbt_cloud import (
-    DBTCloudClientV2,
     DBTCloudConfiguration,
     DBTCloudHTTPException,
     DBTCloudJobNotUniqueException,
@@ -24,23 +23,25 @@ from dlt_dbt_cloud import (
     DBTCloudRunCancelledException,
     DBTCloudRunFailedException,
     DBTCloudRunTimedOutException,
+    DBTCloudTriggerOutcomeUnknownException,
     DBTCloudWaitTimeoutException,
     InvalidCredentialsException,
     get_dbt_cloud_run_status,
     run_dbt_cloud_job,
 )
-from dlt_dbt_cloud._follow.watch import run_job
 from tests.utils import (
     ACCOUNT,
     HOST,
     JOB_ID,
     RUN_ID,
     TOKEN,
-    JumpingTimer,
+    JumpingIO,
+    PlayedJob,
+    answer_trigger,
     bodies,
     configured,
+    list_of,
     sample,
-    sample_run,
 )
 
 API = responses.RequestsMock
@@ -51,28 +52,25 @@ TRIGGER_URL = f"{ACCOUNT}/jobs/{JOB_ID}/run/"
 REATTACH = f"To reattach: get_dbt_cloud_run_status(run_id={RUN_ID})"
 
 
-@pytest.fixture
-def run_with(api: API, timer: JumpingTimer) -> RunWith:
-    """Runs a job as `run_dbt_cloud_job` does, but on the clock that jumps."""
-
-    def run(
-        data: dict[str, Any] | None = None, load_info: LoadInfo | None = None, **settings: Any
-    ) -> DBTCloudRun:
-        config = configured(**settings)
-        client = DBTCloudClientV2(credentials=config, timer=timer)
-        with signals.intercepted_signals():
-            return run_job(client, config, data, load_info)
-
-    return run
-
-
-@pytest.fixture
-def load_info() -> LoadInfo:
+@pytest.fixture(scope="module")
+def load_info(tmp_path_factory: pytest.TempPathFactory) -> LoadInfo:
     """A load of a real pipeline."""
+    home = tmp_path_factory.mktemp("flights")
+    destination = dlt.destinations.duckdb(str(home / "flights.duckdb"))
     pipeline = dlt.pipeline(
-        "flights", destination="duckdb", dataset_name="raw", pipelines_dir="pipelines"
+        "flights", destination=destination, dataset_name="raw", pipelines_dir=str(home)
     )
     return pipeline.run([{"id": 1}], table_name="flights")
+
+
+def cause_of(job: PlayedJob, run_id: int = RUN_ID) -> str:
+    """Returns the cause of a run."""
+    return str(job.runs[run_id]["trigger"]["cause"])
+
+
+def tag_of(job: PlayedJob, run_id: int = RUN_ID) -> str:
+    """Returns the tag of a run."""
+    return cause_of(job, run_id)[1:].partition("]")[0]
 
 
 def answers(api: API, *names: str, url: str = RUN_URL) -> None:
@@ -83,7 +81,7 @@ def answers(api: API, *names: str, url: str = RUN_URL) -> None:
 
 def triggered(api: API, **changes: Any) -> None:
     """Has the API create a run."""
-    api.post(TRIGGER_URL, json=sample_run("run_queued", **changes))
+    api.add_callback(responses.POST, TRIGGER_URL, answer_trigger(**changes))
 
 
 def no_artifacts(api: API) -> None:
@@ -105,14 +103,14 @@ class TestWholeJourney:
 
     def test_public_function(self, api: API) -> None:
         """The same through the public function, with what dlt's helper takes."""
-        triggered(api, status=10)
+        triggered(api)
         answers(api, "run_success_related")
         credentials = DBTCloudConfiguration(
             api_token=TOKEN, account_id="70403103922125", base_api_url=HOST
         )
-        run = run_dbt_cloud_job(credentials, JOB_ID, {"cause": "mine"}, True, 5)
+        run = run_dbt_cloud_job(credentials, JOB_ID, {"cause": "mine"}, True, 0)
         assert run["is_success"] is True
-        assert bodies(api)[0]["cause"].startswith("mine [dlt:")
+        assert re.fullmatch(r"\[dlt:[0-9a-f]{16}\] mine", bodies(api)[0]["cause"])
 
     def test_no_job(self) -> None:
         """Without a job there is an error before any request."""
@@ -121,14 +119,16 @@ class TestWholeJourney:
 
     def test_malformed_job(self) -> None:
         """Nor is a word taken for a job."""
-        with pytest.raises(InvalidCredentialsException, match=r"`job_id` is a number.*'abc'"):
+        with pytest.raises(InvalidCredentialsException, match="Invalid `job_id`: 'abc'"):
             run_dbt_cloud_job(configured(), job_id="abc")
 
     @pytest.mark.parametrize("name", ["wait_seconds", "wait_timeout"])
     def test_negative(self, name: str) -> None:
         """Negative seconds are refused before any request."""
         arguments: dict[str, Any] = {name: -1}
-        with pytest.raises(InvalidCredentialsException, match=f"`{name}` is a number, zero"):
+        with pytest.raises(
+            InvalidCredentialsException, match=f"Invalid `{name}`: -1. Expected a number"
+        ):
             run_dbt_cloud_job(configured(), **arguments)
 
     def test_no_wait(self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ class TestFailure:
         assert "Done. PASS=20 WARN=0 ERROR=1" in str(caught.value)
         names = [node.unique_id.split(".")[2] for node in caught.value.run.failed_nodes]
         assert names == ["punctuality", "not_null_flights_carrier"]
-        assert log.records[-1].message.endswith(REATTACH)
+        assert REATTACH not in log.text  # it has finished
 
     def test_logged(self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture) -> None:
         """Where it isn't raised, it is logged as an error, and the run is returned."""
@@ -165,7 +165,7 @@ class TestFailure:
         assert log.records[-1].levelno == logging.ERROR
         assert "model.flights.punctuality (error)" in log.records[-1].message
 
-    def test_late_artifacts(self, run_with: RunWith, api: API, timer: JumpingTimer) -> None:
+    def test_late_artifacts(self, run_with: RunWith, api: API, io: JumpingIO) -> None:
         """Artifacts that arrive some seconds after the status are waited for."""
         triggered(api)
         answers(api, "run_error", "run_error_related")
@@ -173,7 +173,7 @@ class TestFailure:
         no_artifacts(api)
         api.get(f"{RUN_URL}artifacts/run_results.json", json=sample("run_results"))
         assert len(run_with().failed_nodes) == 2
-        assert timer.sleeps[1:] == [1, 2]
+        assert io.sleeps == [1, 1, 2, 0]
 
     def test_late_logs(self, run_with: RunWith, api: API) -> None:
         """So are logs."""
@@ -186,7 +186,7 @@ class TestFailure:
         no_artifacts(api)
         assert "Done. PASS=20" in str(run_with())
 
-    def test_no_artifacts(self, run_with: RunWith, api: API, timer: JumpingTimer) -> None:
+    def test_no_artifacts(self, run_with: RunWith, api: API, io: JumpingIO) -> None:
         """A failed run without artifacts is told with its step and log, after a bounded wait."""
         triggered(api)
         answers(api, "run_error", "run_error_related")
@@ -194,15 +194,15 @@ class TestFailure:
         run = run_with()
         assert run.failed_nodes == ()
         assert "4. Invoke dbt with `dbt build`: Error" in str(run)
-        assert sum(timer.sleeps[1:]) == 6
+        assert sum(io.sleeps[1:]) == 6
 
-    def test_before_any_step(self, run_with: RunWith, api: API, timer: JumpingTimer) -> None:
+    def test_before_any_step(self, run_with: RunWith, api: API, io: JumpingIO) -> None:
         """A run that dbt Cloud failed before any step says why, and nothing is waited for."""
         triggered(api)
         answers(api, "run_internal_error")
         with pytest.raises(DBTCloudRunFailedException, match="Internal error"):
             run_with(raise_on_failure=True)
-        assert timer.sleeps == [1]
+        assert io.sleeps == [1]
 
     @pytest.mark.parametrize(
         ("name", "exception", "message"),
@@ -233,7 +233,7 @@ class TestFailure:
         answers(api, "run_success")
         api.get(RUN_URL, status=403, json=sample("403"))
         assert run_with().is_success
-        assert f"Of run {RUN_ID} not all is known: dbt Cloud answered 403" in log.text
+        assert f"Couldn't load all details of run {RUN_ID}: dbt Cloud answered 403" in log.text
 
     def test_forbidden_artifacts(self, run_with: RunWith, api: API) -> None:
         """A failure stays a failure if its artifacts can't be read."""
@@ -275,44 +275,46 @@ class TestAbort:
         with pytest.raises(DBTCloudWaitTimeoutException):
             run_with(wait_timeout=60, cancel_on_abort=True)
         assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
-        assert f"Run {RUN_ID} is cancelled." in log.text
+        assert log.records[-1].message == f"Cancelled dbt Cloud run {RUN_ID}."
+        assert REATTACH not in log.text  # there is nothing to reattach to
 
     def test_cancel_that_fails(
-        self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture
+        self, run_with: RunWith, api: API, io: JumpingIO, log: pytest.LogCaptureFixture
     ) -> None:
-        """A cancel that fails is tried again, and told."""
+        """A cancel that fails is tried again for 5 s, and told."""
         triggered(api)
         answers(api, "run_running")
         api.post(f"{RUN_URL}cancel/", status=502)
         with pytest.raises(DBTCloudWaitTimeoutException):
             run_with(wait_timeout=60, cancel_on_abort=True)
-        assert log.text.count(f"Run {RUN_ID} was not cancelled: dbt Cloud answered 502") == 3
+        assert log.text.count("Couldn't cancel the run. dbt Cloud answered 502") > 3
+        assert sum(io.sleeps) == pytest.approx(65)
+        assert log.records[-1].message.endswith(REATTACH)
+
+    def interrupted(self, api: API, name: str, number: int = signal.SIGINT) -> None:
+        """Has a signal come with the first poll."""
+
+        def answer(_: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            signal.raise_signal(number)
+            return 200, {}, json.dumps(sample(name))
+
+        triggered(api)
+        api.add_callback(responses.GET, RUN_URL, answer)
+        answers(api, name)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_signal(self, api: API, log: pytest.LogCaptureFixture, number: int) -> None:
-        """SIGINT and SIGTERM end the wait at once, through dlt's signal handling."""
-
-        def running(_: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-            signal.raise_signal(number)
-            return 200, {}, json.dumps(sample("run_running"))
-
-        triggered(api)
-        api.add_callback(responses.GET, RUN_URL, running)
+        """SIGINT and SIGTERM end the wait at once, through dlt's signal handling, and cancel."""
+        self.interrupted(api, "run_running", number)
         self.cancelled(api)
         with pytest.raises(SignalReceivedException):
             run_dbt_cloud_job(configured(wait_seconds=0, cancel_on_abort=True))
         assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
-        assert REATTACH in log.records[-1].message
+        assert log.records[-1].message == f"Cancelled dbt Cloud run {RUN_ID}."
 
     def test_signal_with_the_last_poll(self, api: API) -> None:
-        """A signal that comes as the run ends is not lost."""
-
-        def success(_: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-            signal.raise_signal(signal.SIGINT)
-            return 200, {}, json.dumps(sample("run_success"))
-
-        triggered(api)
-        api.add_callback(responses.GET, RUN_URL, success)
+        """A signal that comes as the run finishes is not lost."""
+        self.interrupted(api, "run_success")
         with pytest.raises(SignalReceivedException):
             run_dbt_cloud_job(configured(wait_seconds=0))
 
@@ -331,16 +333,13 @@ class TestAbort:
 class TestRetryFailed:
     """`retry_failed`: a failed run is continued from its failed step."""
 
-    NEW = f"{ACCOUNT}/runs/78614274/"
-
-    def test_succeeds(self, run_with: RunWith, api: API) -> None:
-        """The run that continues the failed one is watched, and returned."""
-        triggered(api)
-        answers(api, "run_error")
-        api.post(f"{RUN_URL}retry/", json=sample("trigger"))
-        success = sample_run("run_success", id=78614274)
-        api.get(self.NEW, json=success)
-        assert run_with(retry_failed=2).id == 78614274
+    def test_succeeds(self, run_with: RunWith, api: API, job: PlayedJob) -> None:
+        """The run that continues the failed one is followed, and returned."""
+        job.outcome = 20
+        job.retried_outcome = 10
+        run = run_with(retry_failed=2)
+        assert run.is_success
+        assert run["retrying_run_id"] == RUN_ID
         assert len(bodies(api)) == 2
 
     def test_cant(self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture) -> None:
@@ -358,7 +357,7 @@ class TestRetryFailed:
         no_artifacts(api)
         api.post(f"{RUN_URL}retry/", status=400, json=sample("400"))
         assert run_with(retry_failed=1).id == RUN_ID
-        assert "was not retried: dbt Cloud answered 400" in log.text
+        assert "was not retried. dbt Cloud answered 400" in log.text
 
     @pytest.mark.parametrize("name", ["run_cancelled_by_user", "run_timed_out"])
     def test_only_failed_runs(self, run_with: RunWith, api: API, name: str) -> None:
@@ -372,104 +371,61 @@ class TestRetryFailed:
 class TestLoad:
     """`load_info=`: one run for one load."""
 
-    LIST = f"{ACCOUNT}/runs/"
-
-    def has_runs(self, api: API, *runs: dict[str, Any]) -> None:
-        """Has the job these runs, the newest first."""
-        listed = {**sample("runs"), "data": list(runs)}
-        listed["extra"]["pagination"] = {"count": len(runs), "total_count": len(runs)}
-        api.get(self.LIST, json=listed)
-
-    def run_of_load(self, name: str, tag: str, **changes: Any) -> dict[str, Any]:
-        """Returns a run that was triggered for the load, some time after it."""
-        trigger = {"cause": f"dlt pipeline flights [{tag}]"}
-        late = "2999-01-01 00:00:00+00:00"
-        run: dict[str, Any] = sample(name)["data"]
-        return {**run, "trigger": trigger, "created_at": late, **changes}
-
-    def tag(self, api: API) -> str:
-        """Returns the tag of the run that was triggered."""
-        return str(bodies(api)[0]["cause"]).rpartition("[")[2].rstrip("]")
-
-    def first_call(self, run_with: RunWith, api: API, load_info: LoadInfo, **settings: Any) -> str:
-        """Runs the job for the load, and returns the tag of the load."""
-        self.has_runs(api)
-        triggered(api)
-        run_with(load_info=load_info, wait_for_outcome=False, **settings)
-        tag = self.tag(api)
-        api.reset()
-        return tag
-
-    def test_cause(self, run_with: RunWith, api: API, load_info: LoadInfo) -> None:
-        """The cause says which pipeline loaded what."""
-        self.has_runs(api)
-        triggered(api)
-        run_with(load_info=load_info, wait_for_outcome=False)
-        (load_id,) = load_info.loads_ids
-        cause = bodies(api)[0]["cause"]
-        assert cause.startswith(f"dlt pipeline flights loaded dataset raw: {load_id} [dlt:")
-
-    @pytest.mark.parametrize("cause", ["", None])
-    def test_empty_cause(
-        self, run_with: RunWith, api: API, load_info: LoadInfo, cause: str | None
+    @pytest.mark.parametrize("cause", [None, "", "Triggered via API"])
+    def test_cause(
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo, cause: str | None
     ) -> None:
-        """An empty cause is none: the load's takes its place."""
-        self.has_runs(api)
-        triggered(api)
+        """The cause says which pipeline loaded what, if the user gives none."""
         run_with({"cause": cause}, load_info, wait_for_outcome=False)
-        assert bodies(api)[0]["cause"].startswith("dlt pipeline flights loaded")
+        (load_id,) = load_info.loads_ids
+        text = f"dlt pipeline flights loaded dataset raw: {load_id}"
+        assert cause_of(job) == f"[{tag_of(job)}] {text}"
 
-    def test_own_cause(self, run_with: RunWith, api: API, load_info: LoadInfo) -> None:
+    def test_own_cause(self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo) -> None:
         """A cause of the user's own stays."""
-        self.has_runs(api)
-        triggered(api)
         run_with(load_info=load_info, wait_for_outcome=False, cause="mine")
-        assert bodies(api)[0]["cause"].startswith("mine [dlt:")
+        assert cause_of(job) == f"[{tag_of(job)}] mine"
 
-    @pytest.mark.parametrize("name", ["run_queued", "run_running", "run_success"])
-    def test_reattaches(self, run_with: RunWith, api: API, load_info: LoadInfo, name: str) -> None:
-        """Called again for the same load, the helper returns the run that the load has."""
-        tag = self.first_call(run_with, api, load_info)
-        self.has_runs(
-            api,
-            self.run_of_load("run_success", "dlt:other", id=RUN_ID + 1),
-            self.run_of_load(name, tag),
-        )
-        answers(api, "run_success")
-        assert run_with(load_info=load_info).id == RUN_ID
-        assert bodies(api) == []
-
-    @pytest.mark.parametrize("name", ["run_error", "run_cancelled_by_user", "run_timed_out"])
-    def test_anew_after_a_failure(
-        self, run_with: RunWith, api: API, load_info: LoadInfo, name: str
+    @pytest.mark.parametrize("status", [1, 2, 3, 10])
+    def test_reattaches(
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo, status: int
     ) -> None:
-        """A run that failed or was cancelled is no run of the load: it is run anew."""
-        tag = self.first_call(run_with, api, load_info)
-        self.has_runs(api, self.run_of_load(name, tag))
-        triggered(api, id=78614274)
-        assert run_with(load_info=load_info, wait_for_outcome=False).id == 78614274
-        assert self.tag(api) == tag
+        """Called again for the same load, the function returns the run that the load has."""
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID]["status"] = status
+        job.create({"cause": "another's"}, status=10)
+        run = run_with(load_info=load_info, wait_for_outcome=False)
+        assert (run.id, run.status, len(job.sent)) == (RUN_ID, status, 1)
+
+    @pytest.mark.parametrize(
+        "changes", [{"status": 20}, {"status": 30}, {"status": 30, "message": "timed out"}]
+    )
+    def test_anew_after_a_failure(
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo, changes: dict[str, Any]
+    ) -> None:
+        """A run that failed, timed out or was cancelled is no run of the load: it is run anew."""
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID]["status"] = changes["status"]
+        job.runs[RUN_ID]["changes"] = {"status_message": changes.get("message")}
+        assert run_with(load_info=load_info, wait_for_outcome=False).id == RUN_ID + 1
+        assert tag_of(job, RUN_ID + 1) == tag_of(job)
 
     def test_failed_run_is_not_taken_for_the_new_one(
-        self, run_with: RunWith, api: API, load_info: LoadInfo, timer: JumpingTimer
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo
     ) -> None:
         """If the trigger is unanswered, the failed run with the same tag is not its run."""
-        tag = self.first_call(run_with, api, load_info)
-        self.has_runs(api, self.run_of_load("run_error", tag))
-        api.post(TRIGGER_URL, status=502)
-        triggered(api, id=78614274)
-        assert run_with(load_info=load_info, wait_for_outcome=False).id == 78614274
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID]["status"] = 20
+        job.fail("trigger", 502)
+        assert run_with(load_info=load_info, wait_for_outcome=False).id == RUN_ID + 1
 
     def test_failed_run_is_continued(
-        self, run_with: RunWith, api: API, load_info: LoadInfo
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo
     ) -> None:
         """With `retry_failed`, a second call continues the failed run from its failed step."""
-        tag = self.first_call(run_with, api, load_info)
-        self.has_runs(api, self.run_of_load("run_error", tag))
-        answers(api, "run_error")
-        api.post(f"{RUN_URL}retry/", json=sample("trigger"))
-        api.get(f"{ACCOUNT}/runs/78614274/", json=sample_run("run_success", id=78614274))
-        assert run_with(load_info=load_info, retry_failed=1).is_success
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID]["status"] = 20
+        assert run_with(load_info=load_info, retry_failed=1)["retrying_run_id"] == RUN_ID
 
     @pytest.mark.parametrize(
         ("can_retry", "settings"),
@@ -478,49 +434,62 @@ class TestLoad:
     def test_failed_run_that_will_not_be_continued(
         self,
         run_with: RunWith,
-        api: API,
+        job: PlayedJob,
         load_info: LoadInfo,
         can_retry: bool,
         settings: dict[str, Any],
     ) -> None:
         """A failed run that can't be retried, or won't be as nobody waits, is run anew."""
-        tag = self.first_call(run_with, api, load_info)
-        self.has_runs(api, self.run_of_load("run_error", tag, can_retry=can_retry))
-        triggered(api, id=78614274, status=10)
-        assert run_with(load_info=load_info, **settings).id == 78614274
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID].update(status=20, changes={"can_retry": can_retry})
+        run = run_with(load_info=load_info, **settings)
+        assert (run.id, run.get("retrying_run_id")) == (RUN_ID + 1, None)
 
     def test_retried_run_is_the_loads_run(
-        self, run_with: RunWith, api: API, load_info: LoadInfo
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo
     ) -> None:
         """A retry that succeeded is the run of the load, though its cause has no tag."""
-        tag = self.first_call(run_with, api, load_info)
-        retry = self.run_of_load("run_success", "-", id=RUN_ID + 5, retrying_run_id=RUN_ID)
-        self.has_runs(api, retry, self.run_of_load("run_error", tag))
-        answers(api, "run_success", url=f"{ACCOUNT}/runs/{RUN_ID + 5}/")
-        assert run_with(load_info=load_info).is_success
-        assert bodies(api) == []
+        run_with(load_info=load_info, wait_for_outcome=False)
+        job.runs[RUN_ID]["status"] = 20
+        retry = job.create({"cause": "Rerun"}, status=10, retrying_run_id=RUN_ID)
+        assert run_with(load_info=load_info).id == retry
+        assert len(job.sent) == 1
 
     @pytest.mark.parametrize(
-        "changes", [{"schema_override": "ci"}, {"job_id": 5}, {"steps_override": ["dbt run"]}]
+        "changes", [{"schema_override": "ci"}, {"steps_override": ["dbt run"]}]
     )
     def test_other_overrides_are_another_run(
-        self, run_with: RunWith, api: API, load_info: LoadInfo, changes: dict[str, Any]
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo, changes: dict[str, Any]
     ) -> None:
-        """Another job, or other overrides, is another run of the load."""
-        api.post(f"{ACCOUNT}/jobs/5/run/", json=sample("run_queued"))
-        tag = self.first_call(run_with, api, load_info)
-        api.post(f"{ACCOUNT}/jobs/5/run/", json=sample("run_queued"))
-        assert self.first_call(run_with, api, load_info, **changes) != tag
+        """The load has a run for each set of overrides."""
+        run_with(load_info=load_info, wait_for_outcome=False)
+        other = run_with(load_info=load_info, wait_for_outcome=False, **changes)
+        assert tag_of(job, other.id) != tag_of(job)
+
+    def test_list_without_causes(
+        self, run_with: RunWith, job: PlayedJob, load_info: LoadInfo
+    ) -> None:
+        """If the list shows no causes, the load may have a run: nothing is sent."""
+        job.create({}, status=10)
+        with pytest.raises(
+            DBTCloudTriggerOutcomeUnknownException, match="doesn't show their cause"
+        ):
+            run_with(load_info=load_info)
+        assert job.sent == []
 
     def test_old_runs_are_not_read(self, run_with: RunWith, api: API, load_info: LoadInfo) -> None:
         """Pages of runs from before the load are not read."""
-        old = sample("run_success")["data"]
-        full = {**sample("runs"), "data": [old] * 100}
-        full["extra"]["pagination"] = {"count": 100, "total_count": 100_000}
-        api.get(self.LIST, json=full)
-        triggered(api)
+        old = "2020-01-01 00:00:00+00:00"
+        run = {**sample("run_success")["data"], "trigger": {"cause": "another's"}}
+        runs = [{**run, "id": RUN_ID - n, "created_at": old if n else None} for n in range(100)]
+        runs[0]["created_at"] = "2026-01-01 00:00:00+00:00"
+        body = list_of(*runs)
+        body["extra"]["pagination"]["total_count"] = 100_000
+        api.get(f"{ACCOUNT}/runs/", json=body)
+        triggered(api, id=RUN_ID + 1)
         run_with(load_info=load_info, wait_for_outcome=False)
-        assert len(api.calls) == 2
+        offsets = {call.request.params.get("offset") for call in api.calls}  # type: ignore[attr-defined]
+        assert offsets == {"0", None}
 
     def test_failed_jobs(self, run_with: RunWith, api: API) -> None:
         """A load with failed jobs is refused by dlt's own exception, nothing is triggered."""
@@ -544,7 +513,7 @@ class TestLoad:
         assert len(bodies(api)) == len(api.calls) == 2
 
     def test_section_of_the_loads_pipeline(
-        self, secrets_toml: Callable[[str], None], api: API, load_info: LoadInfo
+        self, secrets_toml: Callable[[str], None], job: PlayedJob, load_info: LoadInfo
     ) -> None:
         """The section of the pipeline that loaded is looked in, whichever is active."""
         secrets_toml(
@@ -552,65 +521,8 @@ class TestLoad:
             f"[flights.dbt_cloud]\njob_id={JOB_ID}\n[other.dbt_cloud]\njob_id=5\n"
         )
         dlt.pipeline("other", pipelines_dir="pipelines")
-        self.has_runs(api)
-        triggered(api)
-        assert run_dbt_cloud_job(load_info=load_info, wait_for_outcome=False).is_queued
-
-
-class TestReuseQueued:
-    """`reuse_queued`: a run that waits in the queue will see this load too."""
-
-    RUNS = f"{ACCOUNT}/runs/"
-
-    def queued(self, api: API, *ids: int, **trigger: Any) -> None:
-        """Has the job these runs in its queue, or, without one, always those that were seen."""
-        cause = {"cause": "another's [dlt:x]", **trigger}
-        runs = [{**sample("run_queued")["data"], "id": n, "trigger": cause} for n in ids]
-        api.get(self.RUNS, json={**sample("runs"), "data": runs})
-
-    def test_queued_run_is_waited_for(self, run_with: RunWith, api: API) -> None:
-        """Nothing is triggered, and the queued run is the outcome."""
-        self.queued(api, RUN_ID)
-        answers(api, "run_success")
-        assert run_with(reuse_queued=True).is_success
-        assert bodies(api) == []
-
-    def test_other_overrides(self, run_with: RunWith, api: API) -> None:
-        """A queued run that builds something else is none for us."""
-        self.queued(api, 5, schema_override="ci")
-        triggered(api)
-        run_with(reuse_queued=True, wait_for_outcome=False)
-        assert len(bodies(api)) == 1
-
-    def test_younger_is_cancelled(self, run_with: RunWith, api: API) -> None:
-        """Two that were triggered at the same moment settle on the older one."""
-        self.queued(api)
-        triggered(api)
-        self.queued(api, 5, RUN_ID)
-        api.post(f"{RUN_URL}cancel/", json=sample("run_cancelled_by_user"))
-        assert run_with(reuse_queued=True, wait_for_outcome=False).id == 5
-
-    def test_joined_run_is_cancelled(self, run_with: RunWith, api: API) -> None:
-        """If the run that we joined is cancelled in the queue, another one is found."""
-        self.queued(api, 5)
-        cancelled = sample_run("run_cancelled_by_user", id=5)
-        api.get(f"{self.RUNS}5/", json=cancelled)
-        api.get(self.RUNS, json=sample("runs"))  # the history, once
-        self.queued(api, 6)
-        api.get(self.RUNS, json={**sample("runs"), "data": [cancelled["data"]]})
-        self.queued(api)
-        triggered(api)
-        self.queued(api)
-        answers(api, "run_success")
-        assert run_with(reuse_queued=True).id == RUN_ID
-
-    def test_joined_run_is_not_ours_to_cancel(self, run_with: RunWith, api: API) -> None:
-        """A run that we joined is not cancelled at the deadline."""
-        self.queued(api, RUN_ID)
-        answers(api, "run_running")
-        with pytest.raises(DBTCloudWaitTimeoutException):
-            run_with(reuse_queued=True, cancel_on_abort=True, wait_timeout=5)
-        assert bodies(api) == []
+        run = run_dbt_cloud_job(load_info=load_info, wait_for_outcome=False)
+        assert (run.is_queued, len(job.sent)) == (True, 1)
 
 
 class TestJobName:
@@ -618,11 +530,17 @@ class TestJobName:
 
     JOBS = f"{ACCOUNT}/jobs/"
 
+    def can_run(self, api: API, job_id: int) -> None:
+        """Has the API create runs of a job."""
+        answer = answer_trigger(job_definition_id=job_id)
+        api.add_callback(responses.POST, f"{self.JOBS}{job_id}/run/", answer)
+
     def test_one(self, run_with: RunWith, api: API) -> None:
         """The one job of the name is triggered."""
         api.get(self.JOBS, json=sample("jobs"))
-        api.post(f"{ACCOUNT}/jobs/1003/run/", json=sample("trigger"))
-        run_with(job_id=None, job_name="Hourly weather", wait_for_outcome=False)
+        self.can_run(api, 1003)
+        run = run_with(job_id=None, job_name="Hourly weather", wait_for_outcome=False)
+        assert run.job_id == 1003
 
     def test_narrowed(self, run_with: RunWith, api: API) -> None:
         """Project and environment go into the query."""
@@ -631,9 +549,9 @@ class TestJobName:
         jobs["extra"]["pagination"]["total_count"] = 1
         query = {"project_id": "12", "environment_id": "22", "limit": "100", "offset": "0"}
         api.get(self.JOBS, json=jobs, match=[responses.matchers.query_param_matcher(query)])
-        api.post(f"{ACCOUNT}/jobs/1002/run/", json=sample("trigger"))
+        self.can_run(api, 1002)
         settings = {"project_id": 12, "environment_id": 22, "job_name": "Nightly flights"}
-        run_with(job_id=None, wait_for_outcome=False, **settings)
+        assert run_with(job_id=None, wait_for_outcome=False, **settings).job_id == 1002
 
     def test_several(self, run_with: RunWith, api: API) -> None:
         """Several of the name: they are listed, with what tells them apart."""
@@ -656,7 +574,7 @@ class TestJobName:
     def test_long_list_is_cut(self, run_with: RunWith, api: API) -> None:
         """A list of hundreds of jobs is cut in the message."""
         jobs = sample("jobs")
-        jobs["data"] = jobs["data"] * 30
+        jobs["data"] = [{**jobs["data"][0], "id": n} for n in range(1, 91)]
         jobs["extra"]["pagination"]["total_count"] = 90
         api.get(self.JOBS, json=jobs)
         with pytest.raises(DBTCloudJobNotUniqueException, match="and 70 more"):
@@ -704,6 +622,8 @@ class TestGetStatus:
     def test_unknown_run_is_no_new_one(self, api: API) -> None:
         """A 404 is an error at once here: the run is not one of a moment ago."""
         api.get(RUN_URL, status=404, json=sample("404"))
+        newer = {**sample("run_success")["data"], "id": RUN_ID + 1}
+        api.get(f"{ACCOUNT}/runs/", json=list_of(newer))
         with pytest.raises(DBTCloudHTTPException, match="404"):
             get_dbt_cloud_run_status(configured(), RUN_ID)
-        assert len(api.calls) == 1
+        assert len(api.calls) == 2

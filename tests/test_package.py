@@ -1,10 +1,8 @@
 """What is installed and imported."""
 
-import ast
 import importlib.metadata
 import subprocess
 import sys
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -68,29 +66,3 @@ def test_dependencies() -> None:
     """Without extras the package needs dlt and requests alone."""
     requires = importlib.metadata.requires("dlt-dbt-cloud") or []
     assert {r.split(">")[0] for r in requires if "extra ==" not in r} == {"dlt", "requests"}
-
-
-def imports_of(path: Path) -> set[str]:
-    """Returns what a module imports from the package, wherever in it, also for types alone."""
-    nodes = ast.walk(ast.parse(path.read_text()))
-    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
-    names = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
-    return {str(node.module) for node in imports} | names
-
-
-def test_modules_import_downwards() -> None:
-    """The house has no circles: each module stands above all that it imports."""
-    modules = {
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
-        for path in PACKAGE.rglob("*.py")
-    }
-    graph = {name: imports_of(path) & modules.keys() for name, path in modules.items()}
-    assert len(graph["dlt_dbt_cloud._follow.watch"]) > 5
-    TopologicalSorter(graph).prepare()
-
-
-def test_local_knows_nothing_of_the_client() -> None:
-    """The local dbt Cloud needs the settings, the statuses and the exceptions, no more."""
-    shared = set().union(*(imports_of(path) for path in (PACKAGE / "local").glob("*.py")))
-    ours = {name.split(".")[1] for name in shared if name.startswith("dlt_dbt_cloud.")}
-    assert ours == {"configuration", "exceptions", "local", "run"}

@@ -208,7 +208,7 @@ def test_first_rows_of_a_mart(flights: Samples) -> None:
 def test_flights_with_secrets_toml(samples: Samples, status: int, code: int) -> None:
     """The filled in example of secrets.toml is all that the script needs to run any account's job.
 
-    The exit code says how the run ended.
+    The exit code says how the run ended, and its results are loaded also if it failed.
     """
     folder = samples.folder / ".dlt"
     example = (
@@ -226,6 +226,9 @@ def test_flights_with_secrets_toml(samples: Samples, status: int, code: int) -> 
     assert done.returncode == code
     said = done.stderr if code else done.stdout
     assert "of job Scripted job: " + ("Error" if code else "Success") in said
+    with duckdb.connect(str(samples.folder / "flights.duckdb")) as connection:
+        loaded = connection.sql("select status from nycflights13.dbt_cloud_runs").fetchall()
+    assert loaded == [(status,)]
 
 
 def test_no_sample_knows_the_local_dbt_cloud() -> None:

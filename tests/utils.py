@@ -1,37 +1,67 @@
 """Recorded bodies, a clock that jumps, and settings, for the tests to share."""
 
 import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
+import requests
 import responses
+from typing_extensions import Self
 
+from dlt_dbt_cloud._io import check_deadline
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, resolve_dbt_cloud_configuration
-from dlt_dbt_cloud.timing import Timer
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Response = tuple[int, dict[str, str], str]
+Fault = int | str | BaseException
+"""What comes instead of an answer: an HTTP status, a body, or what `requests` raises."""
+
+EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SAMPLES = Path(__file__).parent / "samples"
 HOST = "https://abc12.us1.dbt.com"
 ACCOUNT = f"{HOST}/api/v2/accounts/70403103922125"
 JOB_ID = 70403103936332
 RUN_ID = 70403110257794
+SAMPLE_OF = {1: "run_queued", 3: "run_running", 20: "run_error", 30: "run_cancelled_by_user"}
 TOKEN = "dbtc_5eCrEt-T0k3n_0123456789"
 
 
-class JumpingTimer(Timer):
-    """A clock that stands still but while one sleeps, and a sleep that takes no time."""
+@dataclass(frozen=True)
+class JumpingIO:
+    """An IO in virtual time: a sleep takes none, and a call is a call."""
 
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.sleeps: list[float] = []
+    deadline: float = math.inf
+    sleeps: list[float] = field(default_factory=list)
+    start: float = 1000.0
 
     def now(self) -> float:
         """Returns the time at which the clock stands."""
-        return self.time
+        return self.start + sum(self.sleeps)
 
-    def sleep(self, seconds: float) -> None:
-        """Puts the clock forward."""
-        self.sleeps.append(seconds)
-        self.time += seconds
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline, on the same clock."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+    def last(self, seconds: float) -> Self:
+        """Returns the same for so many seconds, on the same clock."""
+        return replace(self, deadline=self.now() + seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Puts the clock forward, at most to the deadline."""
+        self.sleeps.append(max(0.0, min(seconds, self.deadline - self.now())))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns, which takes no time."""
+        check_deadline(self)
+        return function(*args, **kwargs)
 
 
 def sample(name: str) -> Any:
@@ -44,6 +74,166 @@ def sample_run(name: str, **changes: Any) -> dict[str, Any]:
     body: dict[str, Any] = sample(name)
     body["data"].update(changes)
     return body
+
+
+def list_of(*runs: Any) -> dict[str, Any]:
+    """Returns the API's list of these runs, all on one page."""
+    pagination = {"count": len(runs), "total_count": len(runs)}
+    return {"status": {"code": 200}, "data": runs, "extra": {"pagination": pagination}}
+
+
+def answer_trigger(name: str = "run_queued", **changes: Any) -> Callable[..., Response]:
+    """Returns a callback that creates a recorded run. As the API does, it echoes the request."""
+
+    def answer(request: requests.PreparedRequest) -> Response:
+        body = sample_run(name, **{"trigger": json.loads(request.body or "null"), **changes})
+        return 200, {}, json.dumps(body)
+
+    return answer
+
+
+@dataclass
+class PlayedJob:
+    """A job of dbt Cloud over `responses`, in virtual time: one run at a time, the oldest first.
+
+    Attributes:
+        api: What answers.
+        io: The clock.
+        lag: Seconds until the list shows a new run.
+        queued: Seconds until a new run starts, if it is the next.
+        ran: Seconds that a run takes.
+        outcome: Their status at the end.
+        retried_outcome: That of retries.
+        runs: The runs, by id.
+        sent: When triggers came, in seconds since the clock started.
+        looked: When the list was read.
+    """
+
+    api: responses.RequestsMock
+    io: JumpingIO
+    lag: float = 0.0
+    queued: float = 5.0
+    ran: float = 30.0
+    outcome: int = 10
+    retried_outcome: int = 10
+    runs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    sent: list[float] = field(default_factory=list)
+    looked: list[float] = field(default_factory=list)
+    _faults: dict[str, list[tuple[Fault, bool]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one = rf"{ACCOUNT}/runs/\d+/"
+        for method, url, answer in (
+            ("POST", f"{ACCOUNT}/jobs/{JOB_ID}/run/$", self._trigger),
+            ("GET", rf"{ACCOUNT}/runs/\?", self._list),
+            ("GET", rf"{one}(\?|$)", self._read),
+            ("POST", f"{one}cancel/$", self._cancel),
+            ("POST", f"{one}retry/$", self._retry),
+            ("GET", f"{one}artifacts/", lambda _: (404, {}, json.dumps(sample("404")))),
+        ):
+            self.api.add_callback(method, re.compile(url), answer)
+
+    @property
+    def time(self) -> float:
+        """Seconds since the clock started."""
+        return self.io.now() - self.io.start
+
+    @property
+    def statuses(self) -> list[int]:
+        """The statuses of all runs now, the oldest first."""
+        free_at, found = 0.0, []
+        for run in self.runs.values():
+            starts_at = max(run["at"] + self.queued, free_at)
+            status = 1 if self.time < starts_at else 3
+            outcome = self.retried_outcome if run["changes"] else self.outcome
+            status = outcome if self.time >= starts_at + self.ran else status
+            found.append(run["status"] or status)
+            free_at = free_at if run["status"] else starts_at + self.ran
+        return found
+
+    def fail(self, operation: str, *faults: Fault, acts: bool = False) -> None:
+        """Has the next requests fail, before or after the API has acted.
+
+        Args:
+            operation: `trigger`, `retry`, `list`, `read` or `cancel`.
+            faults: What happens, one after the other.
+            acts: Whether the API acts all the same.
+        """
+        self._faults.setdefault(operation, []).extend((fault, acts) for fault in faults)
+
+    def create(self, trigger: Mapping[str, Any], status: int = 0, **changes: Any) -> int:
+        """Creates a run, and returns its id. With a status it stays in it."""
+        run_id = RUN_ID + len(self.runs)
+        run = {"at": self.time, "status": status, "trigger": trigger, "changes": changes}
+        self.runs[run_id] = run
+        return run_id
+
+    def _trigger(self, request: requests.PreparedRequest) -> Response:
+        self.sent.append(self.time)
+        fault, acts = self._next("trigger")
+        run_id = self.create(json.loads(request.body or "{}")) if acts else 0
+        return _failed(fault) or _answer(self._shown(run_id))
+
+    def _list(self, request: requests.PreparedRequest) -> Response:
+        self.looked.append(self.time)
+        fault, _ = self._next("list")
+        shown = [self._shown(i) for i in self.runs if self.runs[i]["at"] + self.lag <= self.time]
+        if "status" in parse_qs(urlsplit(request.url or "").query):
+            shown = []  # the job has no history
+        return _failed(fault) or (200, {}, json.dumps(list_of(*shown[::-1])))
+
+    def _read(self, request: requests.PreparedRequest) -> Response:
+        fault, _ = self._next("read")
+        return _failed(fault) or _answer(self._shown(_run_id(request)))
+
+    def _cancel(self, request: requests.PreparedRequest) -> Response:
+        fault, acts = self._next("cancel")
+        if acts:
+            self.runs[_run_id(request)]["status"] = 30
+        return _failed(fault) or _answer(self._shown(_run_id(request)))
+
+    def _retry(self, request: requests.PreparedRequest) -> Response:
+        self.sent.append(self.time)
+        fault, acts = self._next("retry")
+        trigger = {"cause": "Rerun of a run", "cause_category": "rerun"}
+        retried = {"retrying_run_id": _run_id(request)}
+        run_id = self.create(trigger, **retried) if acts else 0
+        return _failed(fault) or _answer(self._shown(run_id))
+
+    def _next(self, operation: str) -> tuple[Fault | None, bool]:
+        """Returns the fault of a request, and whether the API acts."""
+        faults = self._faults.get(operation)
+        return faults.pop(0) if faults else (None, True)
+
+    def _shown(self, run_id: int) -> dict[str, Any]:
+        """Returns a run as the API shows it now."""
+        run, status = self.runs[run_id], self.statuses[list(self.runs).index(run_id)]
+        name = SAMPLE_OF.get(status, "run_success")
+        return {
+            **sample(name)["data"],
+            "id": run_id,
+            "status": status,
+            "trigger": run["trigger"],
+            "created_at": str(EPOCH + timedelta(seconds=run["at"])),
+            "href": f"{HOST}/runs/{run_id}/",
+            **run["changes"],
+        }
+
+
+def _failed(fault: Fault | None) -> Response | None:
+    if isinstance(fault, BaseException):
+        raise fault
+    if isinstance(fault, str):
+        return 200, {}, fault
+    return (fault, {}, "") if fault else None
+
+
+def _answer(run: dict[str, Any]) -> Response:
+    return 200, {}, json.dumps({"status": {"code": 200}, "data": run})
+
+
+def _run_id(request: requests.PreparedRequest) -> int:
+    return int(urlsplit(request.url or "").path.split("/runs/")[1].split("/")[0])
 
 
 def configured(**settings: Any) -> DBTCloudConfiguration:

@@ -7,10 +7,12 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from dlt_dbt_cloud._follow.watch import Watch, run_job
-from dlt_dbt_cloud._report.outcome import RELATED
-from dlt_dbt_cloud._start.begin import Started, find_job_id
-from dlt_dbt_cloud.client import PAGE, DBTCloudClientV2
+from dlt_dbt_cloud._call import Call, follow_run, run_job
+from dlt_dbt_cloud._follow.first import first_read
+from dlt_dbt_cloud._io import IO, Blocking
+from dlt_dbt_cloud._io import run as run_program
+from dlt_dbt_cloud._settings.local import LocalCloud
+from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     required_id,
@@ -26,7 +28,6 @@ from dlt_dbt_cloud.exceptions import (
     InvalidCredentialsException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.timing import Timer
 
 PLACEHOLDERS: Final = {
     "host": {"base_api_url": DBTCloudConfiguration.base_api_url},
@@ -75,15 +76,15 @@ def exit_code_of(error: Exception) -> ExitCode:
     return ExitCode.UNKNOWN if is_about_the_api else ExitCode.USAGE
 
 
-def check(args: argparse.Namespace, timer: Timer | None) -> Answer:
+def check(args: argparse.Namespace, io: IO | None) -> Answer:
     """Checks host, token, account and job, and says what to fix. Triggers nothing."""
     settings = {"outage_timeout": 0, **_settings(args)}
     findings: dict[str, Finding] = dict.fromkeys(PLACEHOLDERS)
-    _resolved(settings, *PLACEHOLDERS)  # raises for the settings that no line is about
-    findings.update(_setting_errors(settings))
+    _resolved(settings, args, *PLACEHOLDERS)  # raises for the settings that no line is about
+    findings.update(_setting_errors(settings, args))
     if not any(findings.values()):
-        config = _resolved(settings)
-        findings.update(_api_findings(_client(config, timer), config))
+        config = _resolved(settings, args)
+        findings.update(_api_findings(*_world(config, io), config))
     errors = (finding for finding in findings.values() if isinstance(finding, Exception))
     return Answer(
         max(map(exit_code_of, errors), default=ExitCode.SUCCEEDED),
@@ -92,55 +93,57 @@ def check(args: argparse.Namespace, timer: Timer | None) -> Answer:
     )
 
 
-def run(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Triggers a job, once, and waits for the run."""
-    config = _resolved(_settings(args))
-    return _answer_with(run_job(_client(config, timer), config), ExitCode.SUCCEEDED)
+def run(args: argparse.Namespace, io: IO | None) -> Answer:
+    """Runs a job, once, and waits until it has finished."""
+    config = _resolved(_settings(args), args)
+    io, api = _world(config, io)
+    return _answer_with(run_program(run_job(io, api, config)), ExitCode.SUCCEEDED)
 
 
-def status(args: argparse.Namespace, timer: Timer | None) -> Answer:
+def status(args: argparse.Namespace, io: IO | None) -> Answer:
     """Waits for a run and shows it. With --no-wait shows it as it is."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
-    run = client.get_run_status(required_id("run_id", config.run_id), include_related=RELATED)
-    run = Watch(client, config, Started(run, is_own=False)).conclude()
-    return _answer_with(run, ExitCode.UNKNOWN)
+    config = _resolved(_settings(args), args)
+    io, api = _world(config, io)
+    return _answer_with(run_program(follow_run(io, api, config)), ExitCode.UNKNOWN)
 
 
-def cancel(args: argparse.Namespace, timer: Timer | None) -> Answer:
+def cancel(args: argparse.Namespace, io: IO | None) -> Answer:
     """Cancels a run."""
-    config = _resolved(_settings(args))
-    run = _client(config, timer).cancel_run(required_id("run_id", config.run_id))
-    has_ended_otherwise = run.is_complete and not run.is_cancelled
-    text = f"{run}\nThere is nothing to cancel." if has_ended_otherwise else str(run)
-    return Answer(ExitCode.FAILED if has_ended_otherwise else ExitCode.SUCCEEDED, run, text)
+    config = _resolved(_settings(args), args)
+    run_id = required_id("run_id", config.run_id)
+    io, api = _world(config, io)
+    run = run_program(io.call(api.cancel_run, run_id))
+    has_finished = run.is_complete and not run.is_cancelled
+    text = f"{run}\nThere is nothing to cancel." if has_finished else str(run)
+    return Answer(ExitCode.FAILED if has_finished else ExitCode.SUCCEEDED, run, text)
 
 
-def retry(args: argparse.Namespace, timer: Timer | None) -> Answer:
-    """Continues a failed run from its failed step, and waits for the new run."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
-    failed = client.get_run_status(required_id("run_id", config.run_id))
-    if not failed.get("can_retry"):
-        reason = failed.get("retry_not_supported_reason") or "the API gives no reason"
-        raise DBTCloudException(
-            f"Run {failed.id} ({failed.status_name}) can't be retried: {reason}. {failed.url}"
-        )
-    started = Started(client.retry_run(failed.id), is_own=True)
-    return _answer_with(Watch(client, config, started).conclude(), ExitCode.SUCCEEDED)
+def retry(args: argparse.Namespace, io: IO | None) -> Answer:
+    """Retries a failed run from its failed step, and waits for the new run."""
+    config = _resolved(_settings(args), args)
+    run_id = required_id("run_id", config.run_id)
+    call = Call(*_world(config, io), config)
+    return _answer_with(run_program(_retried(call, run_id)), ExitCode.SUCCEEDED)
 
 
-def runs(args: argparse.Namespace, timer: Timer | None) -> Answer:
+async def _retried(call: Call, run_id: int) -> DBTCloudRun:
+    async with call.last_words():
+        failed = await first_read(call.io, call.api, run_id, call.limits)
+        if failed.retry_refusal:
+            raise DBTCloudException(failed.retry_refusal)
+        return await call.report(await call.retry(failed))
+
+
+def runs(args: argparse.Namespace, io: IO | None) -> Answer:
     """Shows the last runs of a job."""
-    config = _resolved(_settings(args))
-    client = _client(config, timer)
+    config = _resolved(_settings(args), args)
+    call = Call(*_world(config, io), config)
+    job_id = run_program(call.job_id())
+    client = DBTCloudClientV2(credentials=config, io=io)
     newest_first = client.list_runs(
-        job_definition_id=find_job_id(client, config),
-        order_by="-id",
-        include_related=["trigger"],
-        limit=min(args.limit, PAGE),
+        job_definition_id=job_id, order_by="-id", include_related=["trigger"], limit=args.limit
     )
-    last = list(islice(newest_first, args.limit))
+    last = list(newest_first)
     return Answer(ExitCode.SUCCEEDED, last, _table(last) if last else "The job has no runs.")
 
 
@@ -157,14 +160,22 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return {**passed, "raise_on_failure": False}
 
 
-def _resolved(settings: dict[str, Any], *replaced: str) -> DBTCloudConfiguration:
-    """Returns the configuration, with placeholders for what is not looked at."""
+def _resolved(
+    settings: dict[str, Any], args: argparse.Namespace, *replaced: str
+) -> DBTCloudConfiguration:
+    """Returns the configuration, with placeholders for what is not checked."""
     placeholders = {key: value for name in replaced for key, value in PLACEHOLDERS[name].items()}
-    return resolve_dbt_cloud_configuration(**{**settings, **placeholders})
+    if LocalCloud.from_environment():
+        placeholders.pop("base_api_url", None)  # it refuses all other hosts
+    return resolve_dbt_cloud_configuration(
+        pipeline_name=args.pipeline_name, **{**settings, **placeholders}
+    )
 
 
-def _client(config: DBTCloudConfiguration, timer: Timer | None) -> DBTCloudClientV2:
-    return DBTCloudClientV2(credentials=config, timer=timer)
+def _world(config: DBTCloudConfiguration, io: IO | None) -> tuple[IO, DBTCloudClientV2]:
+    """Returns the time and the API of a command. The programs retry by themselves."""
+    api = DBTCloudClientV2(credentials=config, outage_timeout=0)
+    return io or Blocking(config.request_timeout), api
 
 
 def _answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
@@ -180,11 +191,14 @@ def _answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
     return Answer(exit_code, {**run, "failed_nodes": failed_nodes}, str(run))
 
 
-def _setting_errors(settings: dict[str, Any]) -> Iterator[tuple[str, Finding]]:
-    """Yields which settings are missing or malformed, each looked at by itself."""
+def _setting_errors(
+    settings: dict[str, Any], args: argparse.Namespace
+) -> Iterator[tuple[str, Finding]]:
+    """Yields which settings are missing or malformed, each checked by itself."""
     for name in PLACEHOLDERS:
         try:
-            config = _resolved(settings, *(other for other in PLACEHOLDERS if other != name))
+            others = (other for other in PLACEHOLDERS if other != name)
+            config = _resolved(settings, args, *others)
             required_id("account_id", config.account_id)
             if not config.job_name:
                 required_id("job_id", config.job_id)
@@ -193,19 +207,20 @@ def _setting_errors(settings: dict[str, Any]) -> Iterator[tuple[str, Finding]]:
 
 
 def _api_findings(
-    client: DBTCloudClientV2, config: DBTCloudConfiguration
+    io: IO, api: DBTCloudClientV2, config: DBTCloudConfiguration
 ) -> Iterator[tuple[str, Finding]]:
     """Yields what the API makes of the settings, as far as it gets."""
     try:
-        next(client.list_jobs(limit=1), None)
+        run_program(io.call(api.get_jobs, limit=1))
     except DBTCloudAPIException as error:
         faulty = _faulty_setting(error)
-        yield from islice(_accepted(client), list(PLACEHOLDERS).index(faulty))
+        yield from islice(_accepted(config), list(PLACEHOLDERS).index(faulty))
         yield faulty, error
         return
-    yield from _accepted(client)
+    yield from _accepted(config)
     try:
-        job = client.get_job(find_job_id(client, config))
+        job_id = run_program(Call(io, api, config).job_id())
+        job = run_program(io.call(api.get_job, job_id))
         yield "job", f"{job.get('name')} ({job.get('id')})"
     except DBTCloudException as error:
         yield "job", error
@@ -217,10 +232,10 @@ def _faulty_setting(error: DBTCloudAPIException) -> str:
     return {401: "token", 403: "account", 404: "account"}.get(error.status_code, "host")
 
 
-def _accepted(client: DBTCloudClientV2) -> Iterator[tuple[str, Finding]]:
-    yield "host", client.base_api_url
+def _accepted(config: DBTCloudConfiguration) -> Iterator[tuple[str, Finding]]:
+    yield "host", config.base_api_url
     yield "token", "accepted"
-    yield "account", str(client.account_id)
+    yield "account", str(config.account_id)
 
 
 def _finding_data(name: str, finding: Finding) -> dict[str, Any]:

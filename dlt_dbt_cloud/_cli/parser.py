@@ -1,7 +1,6 @@
 """The command line of `dlt dbt-cloud`: its options, what it prints, and its exit code."""
 
 import argparse
-import ast
 import inspect
 import json
 import logging
@@ -9,22 +8,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from dlt.common.configuration import inject_section
 from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
 from dlt_dbt_cloud._cli import commands
 from dlt_dbt_cloud._cli.commands import Answer, ExitCode, exit_code_of
-from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
 from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
-from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.timing import Timer
 
 CONNECTION: Final = ("account_id", "base_api_url", "outage_timeout")
 JOB: Final = ("project_id", "environment_id")
@@ -47,7 +42,7 @@ def _run_settings() -> tuple[str, ...]:
 class Command(NamedTuple):
     """What a command does, its positional argument and the settings that are its options."""
 
-    function: Callable[[argparse.Namespace, Timer | None], Answer]
+    function: Callable[[argparse.Namespace, IO | None], Answer]
     subject: str
     settings: tuple[str, ...] = ()
     waits: bool = False
@@ -63,25 +58,22 @@ COMMANDS: Final = {
 }
 
 
-def execute(args: argparse.Namespace, timer: Timer | None = None) -> int:
+def execute(args: argparse.Namespace, io: IO | None = None) -> int:
     """Carries out a parsed command, and returns its exit code."""
     if args.operation == "local":
         return local(args.arguments)
     # Standard output has the answer and nothing else, whatever a library prints.
     with redirect_stdout(sys.stderr), _log_to_stderr():
-        answer = _answer(args, timer)
+        answer = _answer(args, io)
     output = json.dumps(answer.data, indent=2) if args.json else answer.text
     sys.stdout.write(f"{output}\n" if output else "")
     return answer.exit_code
 
 
-def _answer(args: argparse.Namespace, timer: Timer | None) -> Answer:
+def _answer(args: argparse.Namespace, io: IO | None) -> Answer:
     try:
-        with (
-            signals.intercepted_signals(),
-            inject_section(ConfigSectionContext(pipeline_name=args.pipeline_name)),
-        ):
-            return COMMANDS[args.operation].function(args, timer)
+        with signals.intercepted_signals():
+            return COMMANDS[args.operation].function(args, io)
     except (DBTCloudException, ConfigurationException) as error:
         return _answer_to(error, exit_code_of(error))
     except KeyboardInterrupt as interrupt:
@@ -128,7 +120,7 @@ def local(arguments: Sequence[str]) -> int:
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """Adds the commands to a parser."""
     added = parser.add_subparsers(title="Available subcommands", dest="operation", required=True)
-    docs = _setting_docs()
+    docs = {name: doc.replace("%", "%%") for name, doc in setting_docs().items()}
     for name, command in COMMANDS.items():
         doc = inspect.getdoc(command.function)
         _configure(added.add_parser(name, help=doc, description=doc), command, docs)
@@ -182,21 +174,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return int(text)
-
-
-def _setting_docs() -> dict[str, str]:
-    """Returns what the settings mean: the literals below the fields, none without the source."""
-    try:
-        (spec,) = ast.parse(inspect.getsource(DBTCloudConfiguration)).body
-    except (OSError, ValueError):
-        return {}
-    assert isinstance(spec, ast.ClassDef)  # noqa: S101
-    docs = {}
-    for field, doc in pairwise(spec.body):
-        match field, doc:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                docs[name] = " ".join(text.split()).replace("%", "%%")
-    return docs

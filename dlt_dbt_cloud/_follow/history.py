@@ -2,38 +2,40 @@
 
 from typing import Final
 
-from dlt_dbt_cloud._follow.schedule import UsualTimes
-from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus, UsualTimes
 
 RUNS: Final = 20
-"""Runs that tell how long a job takes."""
+"""Number of runs that tell how long a job takes."""
+
+MAX_SECONDS: Final = 5.0
+"""How long the history may take to read: the run is not polled meanwhile."""
 
 
-def usual_times(client: DBTCloudClientV2, run: DBTCloudRun) -> UsualTimes | None:
+async def usual_times(io: IO, api: RunsApi, run: DBTCloudRun) -> UsualTimes | None:
     """Returns how long the last successful runs of a run's job took, read in one request.
 
     None if there are too few of them, or if they can't be read: a wait does without. Retries don't
-    count, and none is told of a retry: it runs from the failed step only.
+    count, since they run from the failed step only.
     """
     if _is_retry(run):
         return None
     try:
-        runs = client.poll_runs(
+        page = await io.until(io.now() + MAX_SECONDS).call(
+            api.get_runs,
             job_definition_id=run.job_id,
             status=int(DBTCloudRunStatus.SUCCESS),
             order_by="-id",
             limit=RUNS,
         )
     except DBTCloudAPIException as error:
-        logger.info("How long job %d usually takes is not known: %s", run.job_id, error)
+        logger.info("Couldn't read how long job %d usually takes: %s", run.job_id, error)
         return None
-    earlier = [other for other in runs if other.id != run.id and not _is_retry(other)]
-    return UsualTimes.of(
-        [other.queued_seconds for other in earlier], [other.run_seconds for other in earlier]
-    )
+    runs = [other for other in page.items if other.id != run.id and not _is_retry(other)]
+    runs = [other for other in runs if other.is_success and other.job_id == run.job_id]
+    return UsualTimes.of([r.queued_seconds for r in runs], [r.run_seconds for r in runs])
 
 
 def _is_retry(run: DBTCloudRun) -> bool:

@@ -1,7 +1,8 @@
 """Show a wait as dlt shows its steps: through the progress collector of the pipeline."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import LoadInfo, PipelineContext
@@ -9,10 +10,12 @@ from dlt.common.runtime.collector import NullCollector
 from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
 
-from dlt_dbt_cloud._follow.schedule import UsualTimes
-from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.run import DBTCloudRun, clock
-from dlt_dbt_cloud.timing import Timer
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._values import clock
+from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
+
+CLAIM: Final = "_dlt_dbt_cloud_wait"
+"""Attribute of a collector that names the wait that it shows."""
 
 
 def collector_of(load_info: LoadInfo | None = None) -> Collector | None:
@@ -33,58 +36,74 @@ class Progress:
 
     The first counter is the wait as a whole, the only one that some collectors show; each thing
     that the run does has one of its own. A collector that raises is reported once and then left
-    alone: it never ends a wait.
+    alone: it never ends a wait. One that shows another wait already, in another thread, is left
+    alone too: dlt's collectors show one thing at a time.
 
     Args:
         collector: The collector, None to show nothing.
         title: What is waited for.
-        timer: Clock.
+        io: Clock.
         usual: How long runs of the job usually take.
     """
 
     def __init__(
-        self,
-        collector: Collector | None,
-        title: str,
-        timer: Timer,
-        usual: UsualTimes | None = None,
+        self, collector: Collector | None, title: str, io: IO, usual: UsualTimes | None = None
     ) -> None:
         self._collector = collector
         self._title = title
-        self._timer = timer
+        self._io = io
         self._usual = usual
-        self._shown_until = timer.now()
+        self._shown_until = io.now()
         self._activity = ""
 
     def __enter__(self) -> Self:
-        self._call(lambda collector: collector(self._title).__enter__())
+        # Atomic, unlike a check and an assignment.
+        if self._collector and vars(self._collector).setdefault(CLAIM, self) is not self:
+            self._collector = None
+        if self._collector:
+            with self._guard():
+                self._collector(self._title).__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(lambda collector: collector.__exit__(None, None, None))  # type: ignore[arg-type]
+        if self._collector:
+            collector = self._collector
+            with self._guard():
+                collector.__exit__(None, None, None)  # type: ignore[arg-type]
+            vars(collector).pop(CLAIM, None)
 
     def show(self, run: DBTCloudRun) -> None:
         """Shows what a run was found to be doing."""
-        total: Any = round(self._usual.queued + self._usual.ran) if self._usual else None
+        if not self._collector:
+            return
+        total = round(self._usual.queued + self._usual.ran) if self._usual else None
         message = ", ".join(filter(None, [run.activity, _left(run, self._usual)]))
-        elapsed = int(self._timer.now() - self._shown_until)
+        elapsed = int(self._io.now() - self._shown_until)
         self._shown_until += elapsed
-        self._call(lambda c: c.update("Seconds", inc=elapsed, total=total, message=message))
+        self._update("Seconds", elapsed, total, message)
         if elapsed:
-            self._call(lambda c: c.update(self._activity, inc=elapsed))
+            self._update(self._activity, elapsed)
         self._activity = run.activity
 
-    def show_ended(self, ended: int, total: int) -> None:
-        """Shows that so many runs more have ended."""
-        self._call(lambda c: c.update("Runs", inc=ended, total=total))
+    def show_finished(self, finished: int, total: int) -> None:
+        """Shows that so many runs more have finished."""
+        self._update("Runs", finished, total)
 
-    def _call(self, call: Callable[[Collector], object]) -> None:
-        if self._collector is None:
-            return
+    def _update(
+        self, name: str, inc: int, total: int | None = None, message: str | None = None
+    ) -> None:
+        if self._collector:
+            with self._guard():
+                # dlt's annotation lacks the None of its own defaults.
+                self._collector.update(name, inc=inc, total=total, message=message)  # type: ignore[arg-type]
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
         try:
-            call(self._collector)
+            yield
         except Exception:  # noqa: BLE001  # a collector may be the user's own
             logger.warning("The progress collector failed and is left alone.", exc_info=True)
+            vars(self._collector).pop(CLAIM, None)
             self._collector = None
 
 

@@ -1,135 +1,173 @@
-"""Wait for runs to end."""
+"""Waits for a run to finish."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from dlt_dbt_cloud._follow.schedule import UsualTimes, poll_interval
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._follow.history import usual_times
+from dlt_dbt_cloud._follow.schedule import next_look, poll_interval
+from dlt_dbt_cloud._follow.watch import Watch
+from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._start.duplicates import settle
+from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudHTTPException,
     DBTCloudRunUnreachableException,
     DBTCloudWaitTimeoutException,
 )
-from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.timing import Timer
 
-NEW_RUN_GRACE: Final = 60.0
-"""Seconds after a trigger in which the API may not find the run (PrefectHQ/prefect#12959)."""
+REFUSAL_GRACE: Final = 60.0
+"""Seconds for which a refusal is retried. The API may not find a new run yet
+(PrefectHQ/prefect#12959), and what could be read before is most likely readable again."""
+
+LAST_POLL: Final = 0.8
+"""Seconds after the deadline in which the status is read once more."""
+
+CANCELLED_PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each look for another run if the followed one was cancelled: lists lag."""
 
 
-MAX_DOWN_INTERVAL: Final = 10.0
-"""Seconds between two looks at most while the API is down."""
-
-
-@dataclass
-class Wait:
-    """A wait for one run or for several.
+@dataclass(frozen=True)
+class Limits:
+    """How long and how often to poll.
 
     Attributes:
-        poll: Reads the runs of these ids, in one request as long as they are not very many.
-        timer: Clock and sleep.
-        deadline: Reading of the clock at which the wait ends. The runs are read once more there.
-        wait_seconds: Longest interval between two looks.
-        outage_timeout: How long an API that is down is ridden out, in seconds.
-        is_new: Whether the runs were triggered just now, so that the API may not find them yet.
-        usual: How long runs usually take, by job.
-        on_look: Is told of each run that was looked at.
+        deadline: When the wait ends, on the clock of `IO.now`.
+        wait_seconds: Maximum polling interval in seconds.
+        outage_timeout: How long to retry while the API is unavailable, in seconds.
     """
 
-    poll: Callable[[list[int]], Iterable[DBTCloudRun]]
-    timer: Timer
     deadline: float
     wait_seconds: float
     outage_timeout: float
-    is_new: bool = False
-    usual: Mapping[int, UsualTimes | None] = field(default_factory=dict)
-    on_look: Callable[[DBTCloudRun], None] | None = None
 
-    def ended(self, runs: Iterable[DBTCloudRun]) -> Iterator[DBTCloudRun]:
-        """Yields each run when it has ended.
+    @property
+    def patience(self) -> Patience:
+        """How long errors of a poll are retried."""
+        return Patience(self.outage_timeout, REFUSAL_GRACE, garbage=self.outage_timeout)
+
+    def check(self, io: IO, started: float, runs: list[DBTCloudRun]) -> None:
+        """Raises at the deadline if runs are still in progress."""
+        if runs and io.now() >= self.deadline:
+            seconds = io.now() - started
+            message = f"{names(runs)} didn't finish within {seconds:.0f} s."
+            raise DBTCloudWaitTimeoutException(message, runs=runs)
+
+
+class Follow:
+    """A wait for one run.
+
+    Args:
+        io: The world.
+        api: The API.
+        watch: The run, and what is told about it.
+        limits: How long and how often to poll.
+        order: What the run was created for, None if another call created it.
+    """
+
+    def __init__(
+        self, io: IO, api: RunsApi, watch: Watch, limits: Limits, order: Order | None = None
+    ) -> None:
+        self.io = io.until(limits.deadline)
+        self.last_io = io.until(limits.deadline + LAST_POLL)
+        self.api = api
+        self.watch = watch
+        self.limits = limits
+        self.order = order if order and order.needs_looks else None
+        self.started = io.now()
+        self.look_at = self.started
+
+    async def to_the_end(self, run: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run when it has finished: the one on which all its callers settle.
 
         Raises:
-            DBTCloudWaitTimeoutException: At the deadline.
-            DBTCloudRunUnreachableException: The API stayed down.
-            DBTCloudHTTPException: The API refused to tell.
-            SignalReceivedException: SIGINT or SIGTERM was received.
+            DBTCloudWaitTimeoutException: It is still in progress at the deadline.
+            DBTCloudRunUnreachableException: The API stayed unavailable.
+            DBTCloudHTTPException: The API refuses to show the run.
         """
-        waiting = {run.id: run for run in runs}
-        started = self.timer.now()
-        down_since: float | None = None
-        asked = 0.0  # seconds that the API asked to wait
-        yield from _ended_of(waiting)
-        while waiting:
-            interval = self._interval(waiting.values(), self.timer.now() - started)
-            if down_since is not None:
-                interval = min(interval, MAX_DOWN_INTERVAL)
-            self.timer.sleep(max(0.0, min(max(asked, interval), self.deadline - self.timer.now())))
-            asked = 0.0
-            try:
-                self._look(waiting)
-                down_since = None
-            except DBTCloudAPIException as error:
-                down_since = self.timer.now() if down_since is None else down_since
-                self._check_error(error, list(waiting.values()), started, down_since)
-                asked = min(error.retry_after or 0.0, self.outage_timeout)
-            yield from _ended_of(waiting)
-            self._check_deadline(list(waiting.values()), started)
+        self.watch.usual = None if run.is_complete else await usual_times(self.io, self.api, run)
+        with self.watch.shown(run):
+            while True:
+                run = await self._finished(run)
+                other = await self._other(run)
+                if other is None or other.id == run.id:
+                    return run
+                run = other
 
-    def _interval(self, runs: Iterable[DBTCloudRun], waited: float) -> float:
-        return min(
-            poll_interval(waited, self.wait_seconds, run.run_seconds, self.usual.get(run.job_id))
-            for run in runs
-        )
+    async def _finished(self, run: DBTCloudRun) -> DBTCloudRun:
+        while run.in_progress:
+            run = await self._settled(run)
+            if run.in_progress:
+                await self._pause(run)
+                run = await self._read(run)
+        return run
 
-    def _look(self, waiting: dict[int, DBTCloudRun]) -> None:
-        for run in self.poll(list(waiting)):
-            if run.activity != waiting[run.id].activity:
-                logger.info("dbt Cloud run %d: %s", run.id, run.activity)
-            waiting[run.id] = run
-            if self.on_look:
-                self.on_look(run)
+    async def _pause(self, run: DBTCloudRun) -> None:
+        usual = None if self.watch.shows_progress else self.watch.usual
+        waited = self.io.now() - self.started
+        interval = poll_interval(waited, self.limits.wait_seconds, run.run_seconds, usual)
+        await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
 
-    def _check_error(
-        self,
-        error: DBTCloudAPIException,
-        runs: list[DBTCloudRun],
-        started: float,
-        down_since: float,
-    ) -> None:
-        """Raises if looking again will not help, or has not helped for long."""
-        in_grace = self.is_new and self.timer.now() - started < NEW_RUN_GRACE
-        if not _passes(error, in_grace=in_grace):
-            raise error
-        unseen = self.timer.now() - down_since
-        if unseen >= self.outage_timeout:
-            raise DBTCloudRunUnreachableException(
-                f"dbt Cloud gave no status of {_names(runs)} for {unseen:.0f} s. {error}", runs=runs
-            ) from error
-        logger.warning("%s %s is looked at again.", error, _names(runs))
+    async def _read(self, run: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run as it is now."""
+        related = ("run_steps",) if self.watch.shows_steps else ()
+        patience, read = self.limits.patience, self.api.get_run_status
+        try:
+            run = await retry(self.io, patience, read, run.id, include_related=related)
+        except DBTCloudAPIException as error:
+            if self.io.now() < self.limits.deadline:
+                raise unreachable(error, [run]) from error
+            with suppress(DBTCloudAPIException):  # once more, briefly
+                run = await self.last_io.call(read, run.id, include_related=related)
+        self.watch.saw(run)
+        if run.in_progress:
+            self.limits.check(self.io, self.started, [run])
+        return run
 
-    def _check_deadline(self, runs: list[DBTCloudRun], started: float) -> None:
-        now = self.timer.now()
-        if runs and now >= self.deadline:
-            raise DBTCloudWaitTimeoutException(
-                f"{_names(runs)} has not ended within {now - started:.0f} s.", runs=runs
-            )
+    async def _settled(self, run: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run to follow, if it is time to look for others."""
+        waited = self.io.now() - self.started
+        if not self.order or self.started + waited < self.look_at:
+            return run
+        self.look_at = self.started + next_look(waited)
+        return await self._look(self.order, run)
 
+    async def _other(self, run: DBTCloudRun) -> DBTCloudRun | None:
+        """Returns the run that all callers return, should it not be the one that has finished."""
+        if self.order is None:
+            return None
+        if not run.is_cancelled:
+            # A failed run of a load may be run anew by now: that is no duplicate.
+            is_over = run.is_success or not self.order.is_shared
+            return await self._look(self.order, run) if is_over else None
+        for pause in CANCELLED_PAUSES:  # most likely by another caller, in favour of an older
+            await self.io.sleep(pause)
+            other = await self._look(self.order, run)
+            if other.id != run.id:
+                return other
+        return None
 
-def _ended_of(waiting: dict[int, DBTCloudRun]) -> Iterator[DBTCloudRun]:
-    for run in [run for run in waiting.values() if run.is_complete]:
-        yield waiting.pop(run.id)
-
-
-def _passes(error: DBTCloudAPIException, *, in_grace: bool) -> bool:
-    """Tells whether runs that could be read before may well be readable again."""
-    if not isinstance(error, DBTCloudHTTPException):
-        return True
-    return error.is_transient or (in_grace and error.status_code == HTTPStatus.NOT_FOUND)
+    async def _look(self, order: Order, run: DBTCloudRun) -> DBTCloudRun:
+        run, is_listed = await settle(self.io, self.api, order, run)
+        if not is_listed:
+            self.look_at = self.io.now() + self.limits.wait_seconds
+        self.watch.took(run, order)
+        return run
 
 
-def _names(runs: list[DBTCloudRun]) -> str:
-    names = [f"{run.id} ({run.status_name})" for run in runs]
-    return f"dbt Cloud run{'s' if len(runs) > 1 else ''} {', '.join(names)}"
+def unreachable(error: DBTCloudAPIException, runs: list[DBTCloudRun]) -> Exception:
+    """Returns the exception for runs that could not be read for long."""
+    if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
+        return error
+    return DBTCloudRunUnreachableException(
+        f"Couldn't read the status of {names(runs)}. {error}", runs=runs
+    )
+
+
+def names(runs: list[DBTCloudRun]) -> str:
+    """Returns ids and statuses in words."""
+    texts = [f"{run.id} ({run.status_name})" for run in runs]
+    return f"dbt Cloud run{'s' if len(runs) > 1 else ''} {', '.join(texts)}"

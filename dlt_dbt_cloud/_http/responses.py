@@ -1,5 +1,6 @@
-"""What the API answers, turned into data or an exception: pure functions."""
+"""Turns an answer of the API into data or an exception: pure functions."""
 
+import io
 import json
 import re
 import socket
@@ -7,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
 
+from dlt_dbt_cloud._api import Page
+from dlt_dbt_cloud._values import dict_of, printable
 from dlt_dbt_cloud.exceptions import (
     DBTCloudConnectionException,
     DBTCloudHTTPException,
@@ -21,8 +25,10 @@ from dlt_dbt_cloud.exceptions import (
 )
 
 RATE_LIMIT_COOLDOWN: Final = 300.0
-"""Seconds for which an account over its rate limit is shut out. No header is promised that would
-tell (docs.getdbt.com, API rate limits)."""
+"""Seconds for which an account over its rate limit gets no answer. No header is promised that
+would say so (docs.getdbt.com, API rate limits)."""
+MAX_RETRY_AFTER: Final = 86_400.0
+"""Maximum of `Retry-After` in seconds."""
 
 HOST_HINT: Final = (
     "Is `base_api_url` the access URL of the account (Account settings, Access URLs)?"
@@ -34,33 +40,94 @@ HINTS: Final = {
 }
 MAX_DETAIL: Final = 500
 """Characters of an answer that a message shows at most."""
+MAX_ERROR: Final = 20_000
+"""Characters of an answer with an error status that are read at most."""
+MAX_DEPTH: Final = 100
+"""Levels of JSON at most: one could neither print nor pickle a thousand."""
 
 
-def text_of(response: requests.Response) -> str:
-    """Returns the text of an answer. The API's JSON is UTF-8, also where it names no charset."""
-    return response.content.decode("utf-8", errors="replace")
+class Answer(NamedTuple):
+    """An answer without the token: `is_whole` is False if its body was too large to be read."""
+
+    method: str
+    url: str
+    status_code: int
+    reason: str
+    headers: Mapping[str, str]
+    text: str
+    is_whole: bool = True
 
 
-def decode_envelope(url: str, text: str, redact: Callable[[str], str] = str) -> dict[str, Any]:
+def is_success(status_code: int) -> bool:
+    """Returns True if the API has done what was asked. A redirect is no success."""
+    return HTTPStatus.OK <= status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def checked(answer: Answer) -> Answer:
+    """Returns an answer that is a success and was read to its end.
+
+    Raises:
+        DBTCloudAPIException: If it isn't.
+    """
+    if not is_success(answer.status_code):
+        raise http_exception(answer)
+    if not answer.is_whole:
+        raise DBTCloudResponseException(f"{answer.url} answered with too much.", url=answer.url)
+    return answer
+
+
+def envelope_of(answer: Answer) -> dict[str, Any]:
     """Returns the API's envelope.
 
     Raises:
-        DBTCloudResponseException: If the text is something else than the API's JSON.
+        DBTCloudResponseException: If the answer is something else than the API's JSON.
     """
     try:
-        envelope = json.loads(text)
+        envelope = parse_json(answer.text)
     except ValueError:
         envelope = None
     if isinstance(envelope, dict) and "data" in envelope:
         return envelope
+    url, text = answer.url, shortened(answer.text)
     raise DBTCloudResponseException(
-        f"{url} answered, but not with the API's JSON: {shortened(redact(text))!r}. {HOST_HINT}",
-        url=url,
+        f"{url} answered, but not with the API's JSON: {text!r}. {HOST_HINT}", url=url
     )
 
 
-def checked_list(url: str, envelope: Mapping[str, Any]) -> list[Any]:
-    """Returns the items of a list.
+def parse_json(text: str) -> Any:
+    """Returns what JSON holds. NaN and Infinity, which JSON doesn't know, become None.
+
+    Raises:
+        ValueError: If it is no JSON, or nested too deeply.
+    """
+    try:
+        data = json.loads(text, parse_constant=lambda _: None)
+    except RecursionError:
+        data = None
+        is_deep = True
+    else:
+        is_deep = _is_deep(data)
+    if is_deep:
+        raise ValueError(f"JSON of more than {MAX_DEPTH} levels.")
+    if re.search(r"\\u[dD][89a-fA-F]", text):  # lone surrogates, which can't be stored
+        data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", errors="replace"))
+    return data
+
+
+def _is_deep(data: Any) -> bool:
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        level = [
+            child
+            for container in containers
+            for child in (container.values() if isinstance(container, dict) else container)
+        ]
+    return bool(level)
+
+
+def page_of(url: str, envelope: Mapping[str, Any]) -> Page[Any]:
+    """Returns a page of a list.
 
     Raises:
         DBTCloudResponseException: If the envelope holds no list.
@@ -69,44 +136,74 @@ def checked_list(url: str, envelope: Mapping[str, Any]) -> list[Any]:
     if not isinstance(items, list):
         kind = type(items).__name__
         raise DBTCloudResponseException(f"{url} answered without a list: {kind}", url=url)
-    return items
+    total = dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count")
+    is_total = isinstance(total, int) and not isinstance(total, bool)
+    return Page(items, total if is_total else None)
 
 
-def check_page(url: str, envelope: Mapping[str, Any]) -> None:
-    """Refuses a page of a list that doesn't say how many items there are in all.
+def object_of(url: str, data: Any, **expected: int) -> dict[str, Any]:
+    """Returns an object of the API.
 
     Raises:
-        DBTCloudResponseException: If it doesn't, or is no list.
+        DBTCloudResponseException: If it is none, or not the one of the expected id.
     """
-    checked_list(url, envelope)
-    pagination = (envelope.get("extra") or {}).get("pagination") or {}
-    if not isinstance(pagination.get("total_count"), int):
-        raise DBTCloudResponseException(f"{url} answered without a `total_count`.", url=url)
+    if not isinstance(data, dict):
+        kind = type(data).__name__
+        raise DBTCloudResponseException(f"{url} answered without an object: {kind}", url=url)
+    for name, value in expected.items():
+        if data.get(name) != value:
+            found = shortened(repr(data.get(name)))
+            raise DBTCloudResponseException(
+                f"{url} answered about another {name}, {found} instead of {value}.", url=url
+            )
+    return data
 
 
-def http_exception(
-    method: str, url: str, status_code: int, headers: Mapping[str, str], text: str
-) -> DBTCloudHTTPException:
+def http_exception(answer: Answer) -> DBTCloudHTTPException:
     """Returns the exception for an answer with an error status, a redirect among them.
 
-    The API puts what it has to say in `status.user_message`, and the detail of a 400 in `data`.
+    The API puts its message into `status.user_message`, and the detail of a 400 into `data`.
     """
-    try:
-        envelope = json.loads(text)
-        user_message, data = envelope["status"]["user_message"], envelope.get("data")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        user_message, data = None, None
-    said = [user_message or shortened(text), shortened(str(data)) if data else None]
+    method, url, status_code = answer.method, answer.url, answer.status_code
+    answer = answer._replace(text=answer.text[:MAX_ERROR])
+    user_message, data = _said(answer.text)
+    said = [shortened(user_message or answer.text), shortened(str(data)) if data else None]
     hint = HINTS.get(status_code, HOST_HINT if status_code < HTTPStatus.BAD_REQUEST else None)
-    sentences = " ".join(part for part in [*said, location(headers), hint] if part)
-    return DBTCloudHTTPException(
+    sentences = " ".join(part for part in [*said, location(answer.headers), hint] if part)
+    failure = DBTCloudHTTPException(
         f"dbt Cloud answered {status_code} {phrase(status_code)} to {method} {url}: {sentences}",
         url=url,
         status_code=status_code,
         user_message=user_message,
         data=data,
-        retry_after=retry_after(status_code, headers),
+        retry_after=retry_after(status_code, answer.headers),
     )
+    failure.response = _response(answer)
+    failure.request = failure.response.request
+    return failure
+
+
+def _said(text: str) -> tuple[str | None, Any]:
+    try:
+        envelope = dict_of(parse_json(text))
+    except ValueError:
+        envelope = {}
+    user_message = dict_of(envelope.get("status")).get("user_message")
+    if isinstance(user_message, str):
+        return printable(user_message), envelope.get("data")
+    return None, None
+
+
+def _response(answer: Answer) -> requests.Response:
+    """Returns the answer as `requests` has it: code for dlt's helper reads `error.response`."""
+    request = requests.PreparedRequest()
+    request.method, request.url, request.headers = answer.method, answer.url, CaseInsensitiveDict()
+    response = requests.Response()
+    response.status_code, response.reason = answer.status_code, printable(answer.reason)
+    response.url, response.request, response.encoding = answer.url, request, "utf-8"
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.raw = io.BytesIO(answer.text.encode("utf-8", errors="replace"))
+    return response
 
 
 def phrase(status_code: int) -> str:
@@ -120,22 +217,37 @@ def phrase(status_code: int) -> str:
 def location(headers: Mapping[str, str]) -> str | None:
     """Returns where a redirect leads. It is not followed: the token is for one host alone."""
     target = headers.get("Location")
-    return f"It redirects to {urlsplit(target).netloc or target}." if target else None
+    try:
+        host = urlsplit(target or "").netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    return f"It redirects to {shortened(host or target)}." if target else None
 
 
 def retry_after(status_code: int, headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds to wait before the next request, where the answer calls for a wait."""
+    """Returns the seconds to wait before the next request, if the answer asks for a pause."""
     asked = headers.get("Retry-After", "").strip()
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
+    if re.fullmatch(r"[0-9]+", asked):
+        return min(float(asked), MAX_RETRY_AFTER)
+    until = _date(asked)
+    if until:
+        # By the clock of the server. Ours may be an hour off.
+        now = _date(headers.get("Date", "")) or datetime.now(timezone.utc)
+        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+    return RATE_LIMIT_COOLDOWN if status_code == HTTPStatus.TOO_MANY_REQUESTS else None
+
+
+def _date(text: str) -> datetime | None:
     try:
-        return (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
-    except (ValueError, TypeError):
-        return RATE_LIMIT_COOLDOWN if status_code == HTTPStatus.TOO_MANY_REQUESTS else None
+        date = parsedate_to_datetime(text)
+        # Without a time zone it is UTC. `astimezone` would take it for local time.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
 
 
 def connection_exception(
-    method: str, url: str, error: requests.RequestException
+    method: str, url: str, error: BaseException, redact: Callable[[str], str] = str
 ) -> DBTCloudConnectionException:
     """Returns the exception for a request that got no answer.
 
@@ -144,7 +256,8 @@ def connection_exception(
     """
     causes = list(_causes(error))
     # Not each `ProxyError`: urllib3 says so too of a tunnel that broke after the request.
-    never_sent = isinstance(error, requests.ConnectTimeout | ValueError) or any(
+    is_unsendable = isinstance(error, requests.RequestException) and isinstance(error, ValueError)
+    never_sent = is_unsendable or any(
         isinstance(cause, NewConnectionError | ConnectTimeoutError)
         or str(cause).startswith("Tunnel connection failed")
         for cause in causes
@@ -153,11 +266,11 @@ def connection_exception(
         isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes
     )
     bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
-    is_permanent = unknown_host or bad_certificate or isinstance(error, ValueError)
+    is_permanent = unknown_host or bad_certificate or is_unsendable
     hint = f" {HOST_HINT}" if unknown_host else ""
     return DBTCloudConnectionException(
-        f"No answer to {method} {url}: {_reason(causes)}.{hint}",
-        url=url,
+        redact(f"No answer to {method} {url}: {_reason(causes)}.{hint}"),
+        url=redact(url),
         is_transient=not is_permanent,
         may_have_acted=not (never_sent or bad_certificate),
     )
@@ -172,7 +285,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """Returns what the innermost error of urllib3 says, without the connection that it names."""
+    """Returns the message of urllib3's innermost error, without the connection that it names."""
     innermost = [cause for cause in causes if isinstance(cause, Urllib3Error)] or causes
     text = str(innermost[-1])
     return shortened(re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", text)).rstrip(".")
@@ -180,5 +293,5 @@ def _reason(causes: list[BaseException]) -> str:
 
 def shortened(text: str) -> str:
     """Returns the beginning of an answer, on one line."""
-    line = " ".join(text[: 2 * MAX_DETAIL].split())
+    line = " ".join(printable(text[: 2 * MAX_DETAIL]).split())
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"

@@ -1,29 +1,42 @@
-"""HTTP to the API: session, authentication, pages, and riding out trouble that passes."""
+"""One request to the API: authenticated, sent once, bounded in time and size."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+import gzip
+import http.client
+import os
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
 import requests
-from dlt.sources.helpers.requests import Client
-from dlt.sources.helpers.rest_client.client import RESTClient
-from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
+from dlt.sources.helpers.requests import Session
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.util import Timeout
 
+from dlt_dbt_cloud._http.connection import new_session
+from dlt_dbt_cloud._http.redaction import Redactor
 from dlt_dbt_cloud._http.responses import (
-    check_page,
+    MAX_ERROR,
+    Answer,
+    checked,
     connection_exception,
-    decode_envelope,
-    http_exception,
-    text_of,
+    envelope_of,
+    is_success,
 )
-from dlt_dbt_cloud.configuration import is_loopback
-from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.timing import Timer, ride_out
 
-R = TypeVar("R")
-
-JSON: Final = "application/json"
+MIB: Final = 2**20
+CHUNK: Final = 2**16
+CONNECT_TIMEOUT: Final = 10.0
+"""Maximum number of seconds for a connection to each of a host's addresses."""
+TROUBLE: Final = (
+    requests.RequestException,
+    Urllib3Error,
+    http.client.HTTPException,
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+)
 
 
 class TokenAuth(AuthBase):
@@ -31,150 +44,123 @@ class TokenAuth(AuthBase):
 
     def __init__(self, api_token: str) -> None:
         self._api_token = api_token
+        self.redact = Redactor(api_token)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Adds the header to a request that is about to be sent."""
         request.headers["Authorization"] = f"Token {self._api_token}"
         return request
 
-    def redact(self, text: str) -> str:
-        """Returns the text without the token, which a server may echo."""
-        return text.replace(self._api_token, "[api_token]")
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be pickled."""
+        raise TypeError("A client is not pickled: it holds the token.")
 
 
 class Transport:
-    """Requests to one host with one token.
+    """Requests to one host with one token, from any number of threads and also after a fork.
 
     Args:
         api_token: The token.
         base_url: `https://HOST/api/v2`.
-        outage_timeout: How long reads ride out an API that is down, in seconds.
-        timer: Clock and sleep.
+        request_timeout: Maximum duration of a request in seconds, from connecting to its last byte.
+        max_bytes: Maximum size of an answer's JSON.
+        trust_env: Whether the proxies of the environment are used.
     """
 
     def __init__(
-        self, api_token: str, base_url: str, *, outage_timeout: float, timer: Timer
+        self,
+        api_token: str,
+        base_url: str,
+        request_timeout: float = 60.0,
+        max_bytes: int = 16 * MIB,
+        *,
+        trust_env: bool = True,
     ) -> None:
         self.base_url = base_url
-        self.outage_timeout = outage_timeout
-        self.timer = timer
+        self.request_timeout = request_timeout
+        self.max_bytes = max_bytes
+        self._trust_env = trust_env
         self._auth = TokenAuth(api_token)
-        # A proxy would see what is sent over plain HTTP.
-        trust_env = not is_loopback(urlsplit(base_url).hostname or "")
-        # dlt's client would send a trigger again after a 502: it is left one attempt.
-        self._client = Client(
-            raise_for_status=False,
-            request_max_attempts=1,
-            session_attrs={
-                "auth": self._auth,
-                "trust_env": trust_env,
-                "hooks": {"response": [self._check_status]},
-            },
-        )
+        self._owned = (os.getpid(), self._new_session())
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Reads, and rides out trouble that passes. Returns the API's envelope."""
-        return self._ride_out(lambda: self.send("GET", path, params=params))
-
-    def get_text(self, path: str, params: Mapping[str, Any] | None = None) -> str:
-        """Reads a file, and rides out trouble that passes."""
-        return self._ride_out(lambda: self._exchange("GET", path, params=params, accept="*/*"))
-
-    def get_pages(self, path: str, params: Mapping[str, Any], limit: int) -> Iterator[list[Any]]:
-        """Yields the pages of a list, each read when it is needed, and rides out trouble.
-
-        Args:
-            path: A list of the API.
-            params: Its filters.
-            limit: Items of a page at most.
-        """
-        client = RESTClient(self.base_url, data_selector="data", session=self._client.session)
-        paginator = ArrivedPaginator(limit)
-
-        def page() -> list[Any]:
-            # dlt's generator ends with an error, so that each page gets one of its own.
-            pages = client.paginate(
-                path,
-                params=dict(params),
-                paginator=paginator,
-                headers={"Accept": JSON},
-                hooks={"response": [self._check_status, self._check_page]},
-                allow_redirects=False,
-            )
-            return next(pages)
-
-        while paginator.has_next_page:
-            yield self._ride_out(lambda: self._attempt("GET", path, page))
-
-    def send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+    def send(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None
+    ) -> dict[str, Any]:
         """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`.
 
         Raises:
             DBTCloudAPIException: If there is no usable answer.
         """
-        text = self._exchange(method, path, **kwargs)
-        return decode_envelope(self._url(path), text, self._auth.redact)
-
-    def _url(self, path: str) -> str:
-        return f"{self.base_url}/{path}"
-
-    def _ride_out(self, call: Callable[[], R]) -> R:
-        return ride_out(call, self.timer, self.timer.now() + self.outage_timeout)
-
-    def _exchange(self, method: str, path: str, *, accept: str = JSON, **kwargs: Any) -> str:
-        headers = {"Accept": accept}
-
-        def request() -> requests.Response:
-            return self._client.request(
-                method, self._url(path), headers=headers, allow_redirects=False, **kwargs
+        return envelope_of(
+            self._exchange(
+                method, path, "application/json", self.max_bytes, params=params, json=json
             )
-
-        return text_of(self._attempt(method, path, request))
-
-    def _attempt(self, method: str, path: str, request: Callable[[], R]) -> R:
-        """Makes a request, once. What goes wrong with it becomes an exception of ours."""
-        try:
-            return request()
-        except DBTCloudAPIException:  # of the check below
-            raise
-        except requests.RequestException as error:
-            failure = connection_exception(method, self._url(path), error)
-        # Not from within `except`: the error's request and frames hold the token.
-        raise failure
-
-    def _check_status(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        """Refuses what is no success. A hook: requests calls it with each answer."""
-        if response.ok and not response.is_redirect:
-            return
-        request = response.request
-        request.headers.pop("Authorization", None)
-        text = self._auth.redact(text_of(response))
-        url = str(request.url).partition("?")[0]
-        failure = http_exception(
-            str(request.method), url, response.status_code, response.headers, text
         )
-        failure.request, failure.response = request, response
+
+    def get_file(self, path: str, params: Mapping[str, Any] | None, max_bytes: int) -> str:
+        """Returns the text of a file, from one request.
+
+        Raises:
+            DBTCloudAPIException: If there is no usable answer.
+        """
+        return self._exchange("GET", path, "*/*", max_bytes, params=params).text
+
+    def _exchange(
+        self, method: str, path: str, accept: str, max_bytes: int, **content: Any
+    ) -> Answer:
+        url = f"{self.base_url}/{path}"
+        headers = {"Accept": accept, "Accept-Encoding": "gzip"}
+        try:
+            answer = self._receive(method, url, max_bytes, headers=headers, **content)
+        except TROUBLE as error:
+            failure: BaseException = connection_exception(method, url, error, self._auth.redact)
+        except BaseException as error:  # noqa: BLE001  # it is raised below, as it is
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+        else:
+            return checked(answer)
+        # Not from within `except`: the frames and the errors of requests hold the token.
         raise failure
 
-    def _check_page(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        url = str(response.url).partition("?")[0]
-        check_page(url, decode_envelope(url, text_of(response), self._auth.redact))
+    def _receive(self, method: str, url: str, max_bytes: int, **content: Any) -> Answer:
+        connect = min(CONNECT_TIMEOUT, self.request_timeout)
+        timeout: Any = Timeout(connect=connect, total=self.request_timeout)
+        with self._session().request(
+            method, url, stream=True, timeout=timeout, **content
+        ) as response:
+            if not is_success(response.status_code):
+                max_bytes = MAX_ERROR
+            body = _read(response, max_bytes)
+        redact = self._auth.redact
+        return Answer(
+            method=method,
+            url=redact(url),
+            status_code=response.status_code,
+            reason=redact(response.reason or ""),
+            headers={name: redact(value) for name, value in response.headers.items()},
+            text=redact(body.decode("utf-8", errors="replace")),
+            is_whole=len(body) <= max_bytes,
+        )
+
+    def _session(self) -> Session:
+        """Returns the session of this process: two must not write to one connection."""
+        if self._owned[0] != os.getpid():
+            self._owned = (os.getpid(), self._new_session())
+        return self._owned[1]
+
+    def _new_session(self) -> Session:
+        session = new_session(trust_env=self._trust_env)
+        session.auth = self._auth
+        return session
 
 
-class ArrivedPaginator(OffsetPaginator):
-    """Asks for the page after the items that have arrived.
-
-    dlt's own goes on after those that were asked for, and skips items where pages are shorter.
-    """
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit, total_path="extra.pagination.total_count")
-
-    def init_request(self, request: requests.Request) -> None:
-        """Asks for the first page, or goes on where a page was read before."""
-        self.update_request(request)
-
-    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        """Counts what has arrived."""
-        self.value_step = len(data or [])
-        super().update_state(response, data)
+def _read(response: requests.Response, max_bytes: int) -> bytes:
+    """Returns the body up to a little more than `max_bytes`, decompressed as it is read."""
+    response.raw.decode_content = False
+    source = response.raw
+    if "gzip" in response.headers.get("Content-Encoding", "").lower():
+        source = gzip.GzipFile(fileobj=response.raw, mode="rb")
+    body = bytearray()
+    while len(body) <= max_bytes and (chunk := source.read(CHUNK)):
+        body += chunk
+    return bytes(body)

@@ -1,21 +1,16 @@
-"""What a load is to a job: the cause and the tag of its run, and the runs that it already has."""
+"""Ties loads to runs: the cause and tag of a run, and the way back from a cause to the loads."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import timedelta, timezone
-from itertools import takewhile
+from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple
 
 from dlt.common.pipeline import LoadInfo
 
-from dlt_dbt_cloud._start.trigger import has_tag
-from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.run import DBTCloudRun
-
-CLOCK_SKEW: Final = timedelta(minutes=10)
-"""How far this machine's clock may be ahead of dbt Cloud's."""
+CLOCK_SKEW: Final = 2 * 60 * 60.0
+"""Seconds by which the clocks of the machine that loads and of this one may differ."""
 
 
 def load_cause(load_info: LoadInfo) -> str:
@@ -24,6 +19,21 @@ def load_cause(load_info: LoadInfo) -> str:
         f"dlt pipeline {load_info.pipeline.pipeline_name} loaded dataset {load_info.dataset_name}:"
         f" {', '.join(load_info.loads_ids)}"
     )
+
+
+def load_tag(load_info: LoadInfo, job_id: int, request: Mapping[str, Any]) -> str:
+    """Returns the tag that all triggers of a job for one load, with the same overrides, share."""
+    overrides = {name: value for name, value in request.items() if name != "cause"}
+    pipeline_name = load_info.pipeline.pipeline_name
+    identity = [pipeline_name, sorted(load_info.loads_ids), job_id, overrides]
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return f"dlt:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def load_age(load_info: LoadInfo) -> float:
+    """Returns the maximum seconds since a run for the load can have been triggered."""
+    age = (datetime.now(timezone.utc) - load_info.started_at).total_seconds()
+    return max(0.0, age) + CLOCK_SKEW
 
 
 class LoadCause(NamedTuple):
@@ -49,7 +59,7 @@ _LOAD_CAUSE: Final = re.compile(
 
 
 def parse_load_cause(cause: str) -> LoadCause | None:
-    """Returns what `load_cause` has written into a cause, None if that is not in it."""
+    """Returns what `load_cause` wrote into a cause, None if that is not in it."""
     found = _LOAD_CAUSE.search(cause)
     if not found:
         return None
@@ -57,48 +67,3 @@ def parse_load_cause(cause: str) -> LoadCause | None:
     load_ids = re.findall(r"[\d.]+(?=,)" if is_cut else r"[\d.]+", found["ids"])
     dataset_name = None if found["dataset"] == "None" else found["dataset"]
     return LoadCause(found["pipeline"], dataset_name, load_ids, not is_cut)
-
-
-def load_tag(load_info: LoadInfo, job_id: int, request: Mapping[str, Any]) -> str:
-    """Returns the tag that all triggers of a job for one load, with the same overrides, share."""
-    overrides = {name: value for name, value in request.items() if name != "cause"}
-    identity = [
-        load_info.pipeline.pipeline_name,
-        sorted(load_info.loads_ids),
-        job_id,
-        overrides,
-    ]
-    text = json.dumps(identity, sort_keys=True, default=str)
-    return f"dlt:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def runs_of_load(
-    client: DBTCloudClientV2, job_id: int, tag: str, load_info: LoadInfo
-) -> list[DBTCloudRun]:
-    """Returns the runs that the job already has for the load, the newest first.
-
-    These are the runs with the tag and the retries of them, which have a cause of their own.
-    """
-    newest_first = client.list_runs(
-        job_definition_id=job_id, order_by="-id", include_related=["trigger"]
-    )
-    since = _api_time(load_info)
-    later = takewhile(lambda run: str(run.get("created_at"))[:19] >= since, newest_first)
-    runs: list[DBTCloudRun] = []
-    for run in reversed(list(later)):
-        retried = run.get("retrying_run_id")
-        if has_tag(run, tag) or any(run.id == retried for run in runs):
-            runs.insert(0, run)
-    return runs
-
-
-def may_adopt(run: DBTCloudRun, *, retry_failed: int) -> bool:
-    """Tells whether a run that a load already has can be its run: a failed one, to be retried."""
-    may_retry = run.is_error and retry_failed > 0 and bool(run.get("can_retry"))
-    return run.in_progress or run.is_success or may_retry
-
-
-def _api_time(load_info: LoadInfo) -> str:
-    """Returns when the load began, to the second and as the API writes times."""
-    since = load_info.started_at - CLOCK_SKEW
-    return since.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

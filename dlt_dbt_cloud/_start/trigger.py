@@ -1,194 +1,166 @@
-"""Trigger exactly once, through an API that has no idempotency key.
+"""Creates a run exactly once, whatever is lost on the way to the API and back."""
 
-Each trigger carries a tag in its `cause`. Where an answer does not tell whether the API has acted,
-the job's newest runs are searched for the tag: a run that has it is adopted, and only where none
-has it the trigger is sent again.
-"""
-
-import secrets
-from collections.abc import Callable, Iterable
+import itertools
+import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NoReturn
 
-from dlt.common.exceptions import SignalReceivedException
-
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._io import IO, Patience, backoff, logger
+from dlt_dbt_cloud._start.order import Order
+from dlt_dbt_cloud._start.search import Found, search
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudNotTriggeredException,
     DBTCloudResponseException,
-    DBTCloudTriggerException,
     DBTCloudTriggerOutcomeUnknownException,
 )
-from dlt_dbt_cloud.log import logger
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.timing import Timer, backoff, ride_out
 
-MAX_CAUSE: Final = 255
-"""Characters of a `cause` that the API accepts (apache/airflow#34676)."""
+MAX_SENDS: Final = 3
+"""How many times a trigger is sent at most."""
 
-LOOK_PAUSES: Final = (1.0, 2.0, 3.0)
-"""Seconds before each of the looks that must find nothing before a trigger is sent again. The list
-of runs may lag behind the runs, so one look is not enough."""
+QUIET: Final = 30.0
+"""Seconds of lookups without a run before a trigger is sent again."""
+
+LAST_QUIET: Final = 65.0
+"""Seconds of lookups after the last trigger. Gateways commit late: up to 60 s were seen."""
+
+PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 10.0)
+"""Seconds before each lookup; the last pause repeats."""
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """A run to create exactly once.
+    """The creation of a run.
 
     Attributes:
-        job_id: The job.
-        mark: What tells the run from other runs of the job, in words.
-        url: Where the runs of the job are seen.
-        send: Creates a run, in one request.
-        find: Returns the runs that `send` has created, in one request.
-        cancel: Cancels the run of an id.
+        io: The world.
+        api: The API.
+        order: What to create.
+        outage_timeout: How long to retry while the API is unavailable, in seconds.
+        known: Ids of earlier runs of the order that are not what is asked for.
     """
 
-    job_id: int
-    mark: str
-    url: str
-    send: Callable[[], DBTCloudRun]
-    find: Callable[[], Iterable[DBTCloudRun]]
-    cancel: Callable[[int], Any]
+    io: IO
+    api: RunsApi
+    order: Order
+    outage_timeout: float
+    known: frozenset[int] = frozenset()
 
+    async def once(self) -> DBTCloudRun:
+        """Returns the created run, also if only a lookup shows that it exists.
 
-def new_tag() -> str:
-    """Returns a tag for one trigger."""
-    return f"dlt:{secrets.token_hex(8)}"
+        Raises:
+            DBTCloudHTTPException: The API refused. No run was created.
+            DBTCloudNotTriggeredException: The API stayed unavailable. No run was created.
+            DBTCloudTriggerOutcomeUnknownException: The API may have created a run.
+        """
+        order, io = self.order, self.io
+        order.sent_at, order.is_open = io.now(), True
+        lost, end = 0, io.now() + self.outage_timeout
+        for pause in backoff():
+            try:
+                return await self._sent()
+            except DBTCloudAPIException as error:
+                if error.may_have_acted:
+                    lost, end = lost + 1, io.now() + self.outage_timeout
+                    order.is_ambiguous = True
+                    run = await self._found(error, LAST_QUIET if lost == MAX_SENDS else QUIET)
+                    is_over = lost == MAX_SENDS
+                else:
+                    is_over = not error.is_transient or io.now() >= min(end, io.deadline)
+                    run = await self._found_before_next(error, pause, end, is_over=is_over)
+                if run or is_over:
+                    return run or self._give_up(error)
+                logger.warning("%s Retrying the trigger.", error)
+        raise AssertionError  # backoff() never ends
 
+    async def _sent(self) -> DBTCloudRun:
+        """Sends the trigger once, and returns the created run."""
+        run = await self.io.call(self.order.post, self.api)
+        is_own = self.order.owns(run)
+        is_new = run.in_progress and run.id not in self.known
+        if run.job_id != self.order.job_id or not is_new or is_own is False:
+            raise DBTCloudResponseException(
+                f"dbt Cloud answered the trigger with run {run.id} of job {run.job_id}.", url=""
+            )
+        # An answer that shows no cause is most likely right. The lookups that follow will tell.
+        self.order.is_ambiguous |= is_own is None
+        return run
 
-def tagged(cause: str, tag: str) -> str:
-    """Returns the cause with the tag at its end, in at most 255 characters."""
-    mark = f"[{tag}]"
-    room = MAX_CAUSE - len(mark) - 1
-    text = cause.strip()
-    text = text if len(text) <= room else text[: room - 1] + "…"
-    return f"{text} {mark}".lstrip()
+    async def _found(self, error: DBTCloudAPIException, seconds: float) -> DBTCloudRun | None:
+        """Returns the run that an ambiguous request created, None if lookups show none."""
+        logger.warning("%s Looking for the run.", error)
+        end = math.inf  # counts from the first list
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+            await self.io.sleep(min(pause, seconds))
+            asked = self.io.now()  # a list is as old as its first page
+            found = await self._search(error)
+            own = [run for run in found.own if run.id not in self.known]
+            if own:
+                return own[0]
+            end = min(end, asked + seconds)
+            if asked >= end:
+                return self._give_up(error) if found.is_unclear else None
+        raise AssertionError  # the pauses never end
 
+    async def _found_before_next(
+        self, error: DBTCloudAPIException, pause: float, end: float, *, is_over: bool
+    ) -> DBTCloudRun | None:
+        """Waits for the next attempt after one that created nothing.
 
-def has_tag(run: DBTCloudRun, tag: str) -> bool:
-    """Tells whether a run that was read with its trigger carries the tag."""
-    return f"[{tag}]" in run.cause
+        Returns:
+            The run of an earlier, ambiguous attempt, if it shows up meanwhile.
+        """
+        if not self.order.is_ambiguous and is_over:
+            self._refuse(error)
+        if not is_over:
+            pause = max(pause, error.retry_after or 0.0)
+            await self.io.sleep(min(pause, end - self.io.now()))
+        if not self.order.is_ambiguous:
+            return None
+        return await self._found(error, LAST_QUIET if is_over else 0.0)
 
-
-def trigger_once(trigger: Trigger, *, timer: Timer, patience: float) -> DBTCloudRun:
-    """Creates one run, whatever happens on the way to the API and back.
-
-    Args:
-        trigger: The run to create.
-        timer: Clock and sleep.
-        patience: Seconds after which an API that stays down is given up on.
-
-    Returns:
-        The run, also where only a look showed that it had been created.
-
-    Raises:
-        DBTCloudHTTPException: The API refused. No run was created.
-        DBTCloudNotTriggeredException: The API stayed down. No run was created.
-        DBTCloudTriggerOutcomeUnknownException: The API may have created a run, and did not tell.
-    """
-    try:
-        return _trigger_once(trigger, timer, timer.now() + patience)
-    except KeyboardInterrupt:
-        logger.warning("Interrupted. A run with %s may exist, see %s", trigger.mark, trigger.url)
-        raise
-
-
-def _trigger_once(trigger: Trigger, timer: Timer, deadline: float) -> DBTCloudRun:
-    in_doubt = False  # whether an earlier request may yet turn out to have created a run
-    for pause in backoff():
+    async def _search(self, error: DBTCloudAPIException) -> Found:
         try:
-            run: DBTCloudRun | None = trigger.send()
-        except DBTCloudAPIException as error:
-            run = _look(trigger, timer, deadline) if error.may_have_acted else None
-            if run is None:
-                in_doubt = in_doubt or error.may_have_acted
-                _sleep_before_resend(trigger, error, pause, timer, deadline, in_doubt=in_doubt)
-        if run is not None:
-            return _oldest(trigger, run, timer) if in_doubt else run
-    raise AssertionError  # backoff() never ends
+            patience = Patience(self.outage_timeout, refusal=60.0, garbage=60.0)
+            return await search(self.io, self.api, self.order, patience)
+        except DBTCloudAPIException as unreadable:
+            self._give_up(error, unreadable)
+
+    def _refuse(self, error: DBTCloudAPIException) -> NoReturn:
+        """Raises for a request that certainly created nothing."""
+        self.order.is_open = False
+        refuse(self.api, self.order, error)
+
+    def _give_up(self, *errors: DBTCloudAPIException) -> NoReturn:
+        """Raises for a request that may have created a run."""
+        unknown = outcome_unknown(self.api, self.order, " ".join(map(str, errors)))
+        raise unknown from errors[-1]
 
 
-def _look(trigger: Trigger, timer: Timer, deadline: float) -> DBTCloudRun | None:
-    """Returns the run that an unanswered request has created, None if several looks show none."""
-    unreadable: DBTCloudAPIException | None = None
-    for pause in LOOK_PAUSES:
-        timer.sleep(pause)
-        try:
-            runs = ride_out(lambda: list(trigger.find()), timer, deadline)
-        except DBTCloudResponseException as error:
-            unreadable = error
-        except DBTCloudAPIException as error:
-            raise _given_up(trigger, error, in_doubt=True) from error
-        else:
-            if runs:
-                return min(runs, key=lambda run: run.id)
-    if unreadable:
-        raise _given_up(trigger, unreadable, in_doubt=True) from unreadable
-    return None
-
-
-def _sleep_before_resend(
-    trigger: Trigger,
-    error: DBTCloudAPIException,
-    pause: float,
-    timer: Timer,
-    deadline: float,
-    *,
-    in_doubt: bool,
-) -> None:
-    is_refused = not (error.is_transient or error.may_have_acted)
-    if is_refused and not in_doubt:
+def refuse(api: RunsApi, order: Order, error: DBTCloudAPIException) -> NoReturn:
+    """Raises for an order that certainly has no run."""
+    if not error.is_transient:
         raise error
-    pause = max(pause, error.retry_after or 0)
-    if is_refused or timer.now() + pause > deadline:
-        raise _given_up(trigger, error, in_doubt=in_doubt) from error
-    logger.warning("%s No run was created. The trigger is sent again in %d s.", error, pause)
-    timer.sleep(pause)
+    raise DBTCloudNotTriggeredException(
+        f"Job {order.job_id} was not triggered. {error}",
+        job_id=order.job_id,
+        mark=order.mark,
+        url=api.runs_url(order.job_id),
+    ) from error
 
 
-def _given_up(
-    trigger: Trigger, error: DBTCloudAPIException, *, in_doubt: bool
-) -> DBTCloudTriggerException:
-    if in_doubt:
-        kind: type[DBTCloudTriggerException] = DBTCloudTriggerOutcomeUnknownException
-        outcome = (
-            f"Whether job {trigger.job_id} was triggered is unknown. Before you trigger it again,"
-            f" look for a run with {trigger.mark} at {trigger.url}"
-        )
-    else:
-        kind = DBTCloudNotTriggeredException
-        outcome = f"Job {trigger.job_id} was not triggered."
-    return kind(f"{outcome} {error}", job_id=trigger.job_id, mark=trigger.mark, url=trigger.url)
-
-
-def _oldest(trigger: Trigger, run: DBTCloudRun, timer: Timer) -> DBTCloudRun:
-    """Returns the oldest run of a trigger that was sent again, and cancels later ones in the queue.
-
-    The first request's run may show up only now, where the list of runs lagged behind.
-    """
-    runs = {run.id: run}
-    for pause in LOOK_PAUSES:
-        try:
-            timer.sleep(pause)
-            runs.update({run.id: run for run in trigger.find()})
-        except SignalReceivedException:
-            return run  # what watches it ends at once, and tells where it is
-        except DBTCloudAPIException as error:
-            logger.warning("%s Whether run %d is the only one was not seen.", error, run.id)
-    oldest, *later = (runs[run_id] for run_id in sorted(runs))
-    for duplicate in later:
-        _cancel_duplicate(trigger, duplicate, oldest)
-    return oldest
-
-
-def _cancel_duplicate(trigger: Trigger, duplicate: DBTCloudRun, oldest: DBTCloudRun) -> None:
-    text = f"Run {duplicate.id} of job {trigger.job_id} was created beside run {oldest.id}"
-    try:
-        if not duplicate.is_queued:
-            logger.error("%s, and has started: the job runs twice. %s", text, duplicate.url)
-        else:
-            trigger.cancel(duplicate.id)
-            logger.warning("%s, and was cancelled in the queue.", text)
-    except DBTCloudAPIException as error:
-        logger.error("%s, and could not be cancelled: %s", text, error)  # no traceback
+def outcome_unknown(
+    api: RunsApi, order: Order, reason: str
+) -> DBTCloudTriggerOutcomeUnknownException:
+    """Returns the exception for an order that may have a run."""
+    url = api.runs_url(order.job_id)
+    return DBTCloudTriggerOutcomeUnknownException(
+        f"Couldn't confirm whether job {order.job_id} was triggered. Before you trigger it again,"
+        f" look for a run with {order.mark} at {url} {reason}",
+        job_id=order.job_id,
+        mark=order.mark,
+        url=url,
+    )

@@ -18,8 +18,10 @@ from dlt_dbt_cloud.local.wrapping import wrap
 _DESCRIPTION = """\
 Run a command against a local dbt Cloud, which serves dbt Cloud's API over the dbt Core of this
 Python environment. The command finds it in its environment, as DBT_CLOUD__API_TOKEN,
-DBT_CLOUD__ACCOUNT_ID, DBT_CLOUD__JOB_ID and DBT_CLOUD__BASE_API_URL. Without a command it serves
-until Ctrl-C, and prints the lines for .dlt/secrets.toml.
+DBT_CLOUD__ACCOUNT_ID, DBT_CLOUD__JOB_ID and DBT_CLOUD__BASE_API_URL. Whatever its settings say,
+dlt_dbt_cloud uses no other dbt Cloud under the command: a job that does not exist here is replaced
+by the first one. Without a command it serves until Ctrl-C, and prints the lines for
+.dlt/secrets.toml.
 """
 
 

@@ -165,6 +165,9 @@ class Endpoints:
         query = queries.parsed(request.args, queries.RUNS)
         include = queries.includes(query) & _LISTED
         with self._world.lock:
+            if "finished_at__range" in query:  # scripted runs finish when they are looked at
+                others = {key: query[key] for key in query if key != "finished_at__range"}
+                self._world.look_at(self._selected(others, self._visible()))
             runs = self._selected(query, self._visible())
             defaults = {"state": "all", "account_id": self._world.account_id}
             shown, extra = queries.page(runs, query, defaults)

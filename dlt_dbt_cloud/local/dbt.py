@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,20 +14,17 @@ from pathlib import Path
 from typing import Final
 
 from dlt_dbt_cloud.local.bodies import humanized
+from dlt_dbt_cloud.local.calls import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.parsed import keep, kept
 from dlt_dbt_cloud.local.profiles import environment
 from dlt_dbt_cloud.local.records import Run, Step, compact
+from dlt_dbt_cloud.local.warm import ColdError
 from dlt_dbt_cloud.local.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-# As the `dbt` script does it: the folder that it is called in is no place to import from.
-_CALL: Final = (
-    "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    "from dbt.cli.main import cli; cli(prog_name='dbt')"
-)
-DBT: Final = (sys.executable, "-c", _CALL)
 _DOCS: Final = "dbt docs generate"
 FAILED: Final = "dbt command failed"
 _DEPS: Final = "dbt deps"
@@ -37,7 +32,6 @@ _RETRY: Final = "dbt retry"
 _PACKAGES: Final = ("packages.yml", "dependencies.yml")
 # The first would beat the variables of a step, with the other one dbt can't read YAML.
 _NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
-_PARTIAL_PARSE: Final = "partial_parse.msgpack"
 
 
 @dataclass(frozen=True)
@@ -161,17 +155,19 @@ class DBTExecution:
             **({"DBT_STATE": str(planned.state)} if planned.state else {}),
             **self._partial_parse(),
         }
-        with step.logs_path.open("wb") as log:
-            process = subprocess.Popen(
-                [*DBT, *planned.command.arguments(threads)],
-                cwd=self.job.project_dir,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            return self._wait(process)
+        arguments = planned.command.arguments(threads)
+        call = Call(arguments, Path(self.job.project_dir), env, step.logs_path)
+        code = self._call(call)
+        self.run.job.parsed = keep(self.job, folder / "target") or self.run.job.parsed
+        self.world.dbt.prepare(env, self.run.job.parsed)
+        return code
+
+    def _call(self, call: Call) -> int:
+        try:
+            return self._wait(self.world.dbt.start(call))
+        except ColdError as e:
+            self.world.dbt.give_up(str(e))
+            return self._wait(ColdProcess(call))
 
     def _target(self) -> dict[str, str]:
         target = self.run.trigger.overrides.target_name_override or self.job.target
@@ -179,14 +175,8 @@ class DBTExecution:
 
     def _partial_parse(self) -> dict[str, str]:
         """Let dbt parse what changed since the job's last run, as it does in a folder it knows."""
-        own = Path(self.job.project_dir) / "target" / _PARTIAL_PARSE
-        steps = (
-            step.target_path / _PARTIAL_PARSE
-            for run in reversed(self.run.job.runs)
-            for step in reversed(run.steps)
-            if step.target_path is not None
-        )
-        found = next((path for path in (*steps, own) if path.is_file()), None)
+        parsed = self.run.job.parsed
+        found = parsed if parsed and parsed.is_file() else kept(self.job)
         return {"DBT_PARTIAL_PARSE_FILE_PATH": str(found)} if found else {}
 
     def _profiles_dir(self) -> Path:
@@ -199,7 +189,7 @@ class DBTExecution:
         profile.derive(self.run.folder, overrides.schema_override, target)
         return self.run.folder
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+    def _wait(self, process: Process) -> int:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
@@ -209,7 +199,7 @@ class DBTExecution:
                 if self._ending:
                     return end(process, self.world.cancel_grace)
         finally:
-            _signal_group(process, signal.SIGKILL)  # whatever dbt left behind
+            process.signal_group(signal.SIGKILL)  # whatever dbt left behind
 
     def _time_out(self) -> None:
         self._ending = self._ending or (Status.CANCELLED, timed_out(self._timeout))
@@ -277,18 +267,28 @@ def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
     cloud = {name: str(value) for name, value in compact(told).items()}
     # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
     recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
+    return {**job_environment(job), **cloud, **recorded}
+
+
+def job_environment(job: DBTJob) -> dict[str, str]:
+    """Build what the environments of a job's steps have in common."""
     inherited = environment(job.env)
-    for name in [name for name in inherited if name.startswith(_NOT_INHERITED)]:
-        del inherited[name]
     return {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        **inherited,
-        **cloud,
-        **recorded,
+        **{name: inherited[name] for name in inherited if not name.startswith(_NOT_INHERITED)},
         "DBT_USE_COLORS": "false",
         "DBT_PROJECT_DIR": str(job.project_dir),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def warm_up(world: World) -> None:
+    """Import dbt and load what it has parsed before a run needs it."""
+    described = [job.described for job in world.jobs.values()]
+    jobs = [job for job in described if isinstance(job, DBTJob)]
+    world.dbt.adapters = frozenset(a for job in jobs for a in job.profile().adapters)
+    for job in jobs[:1]:
+        world.dbt.prepare(job_environment(job), kept(job))
 
 
 def _reason_category(run: Run) -> str:
@@ -308,15 +308,10 @@ def _pull_request(run: Run) -> int | None:
     return next((number for number in ids if number is not None), None)
 
 
-def end(process: subprocess.Popen[bytes], grace: float) -> int:
+def end(process: Process, grace: float) -> int:
     """End dbt and its children: ask it as Ctrl-C does, then more firmly, then by force."""
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        _signal_group(process, how)
+        process.signal_group(how)
         with suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=grace)
     return process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # no such group any more
-        os.killpg(process.pid, how)

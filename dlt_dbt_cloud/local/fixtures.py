@@ -21,8 +21,8 @@ def local_dbt_cloud(
 ) -> Iterator[LocalDBTCloud]:
     """A local dbt Cloud that the pipelines of the test find in their configuration.
 
-    Its settings are in the environment for the time of the test, so a pipeline needs no other
-    `credentials`, and can't reach a real account by mistake.
+    For the time of the test it wins over all settings, also over those of a pipeline's section in
+    secrets.toml: nothing reaches a real account. `credentials` for another host are refused.
     """
     with LocalDBTCloud(jobs=local_dbt_cloud_jobs) as cloud:
         for name, value in cloud.environment.items():

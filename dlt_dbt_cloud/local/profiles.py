@@ -35,6 +35,12 @@ class Profile:
         """What the connection is called in the name of a step."""
         return str(self.outputs.get(self.target, {}).get("type", self.name))
 
+    @property
+    def adapters(self) -> set[str]:
+        """The adapters that its outputs name, if Jinja doesn't hide them."""
+        types = {str(output.get("type")) for output in self.outputs.values()}
+        return {name for name in types if name.isidentifier()}
+
     def derive(self, folder: Path, schema: str | None, target: str | None) -> None:
         """Write the profile into a folder, with another schema, maybe as another target.
 

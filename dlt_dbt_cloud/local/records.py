@@ -78,6 +78,8 @@ class Job:
     """The runs that are not complete, in order of arrival. Only the first one runs."""
     runs: list[Run] = field(default_factory=list)
     failure_count: int = 0
+    parsed: Path | None = None
+    """What dbt parsed last."""
 
     @property
     def name(self) -> str:

@@ -21,8 +21,9 @@ try:
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
+from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud.local.app import create_app
-from dlt_dbt_cloud.local.dbt import DBTExecution
+from dlt_dbt_cloud.local.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.faults import Fault, Request, Wire
@@ -95,6 +96,7 @@ class LocalDBTCloud:
             target=server.serve_forever, args=(0.05,), name="local-dbt-cloud", daemon=True
         )
         self._thread.start()
+        warm_up(self._world)
         return self
 
     def __exit__(
@@ -161,8 +163,17 @@ class LocalDBTCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same for the first job as environment variables, where dlt finds them."""
-        return {f"DBT_CLOUD__{name.upper()}": value for name, value in self.settings().items()}
+        """The same for the first job as environment variables, and one that wins over all else.
+
+        A process with these variables reaches no other dbt Cloud through this package, whatever its
+        files say. Other clients find the variables of the settings.
+        """
+        settings = self.settings()
+        variables = {f"DBT_CLOUD__{name.upper()}": value for name, value in settings.items()}
+        first = settings.pop("job_id")
+        names = {str(job.id): job.name for job in self.jobs}
+        local = LocalCloud(**settings, jobs={first: names[first], **names})
+        return {**variables, **local.to_environment()}
 
     @property
     def requests(self) -> list[Request]:

@@ -14,6 +14,7 @@ from typing import Final
 from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step, Trigger
+from dlt_dbt_cloud.local.warm import WarmDBT
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _FIRST_ID: Final = {
@@ -42,12 +43,14 @@ class World:
         execution: Prepares to carry out a run.
         cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
         clock: Seconds, for scripted jobs that go by them.
+        dbt: Carries out the calls of dbt.
     """
 
     folder: Path
     execution: Callable[[World, Run], Execution]
     cancel_grace: float = 5.0
     clock: Callable[[], float] = time.monotonic
+    dbt: WarmDBT = field(default_factory=WarmDBT)
     account_id: int = _FIRST_ID["account"]
     jobs: dict[int, Job] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -186,6 +189,7 @@ class World:
                 self.cancel(run, "The local dbt Cloud was stopped.")
         for run in list(self.runs.values()):
             run.execution.join()
+        self.dbt.close()
 
     @staticmethod
     def set_status(run: Run, status: Status) -> None:
@@ -194,4 +198,5 @@ class World:
 
 
 def _has_files(step: Step) -> bool:
-    return step.target_path is not None and step.target_path.is_dir()
+    # dbt may make the folder and then fail to parse, with nothing to put there.
+    return step.target_path is not None and any(p.is_file() for p in step.target_path.rglob("*"))

@@ -1,28 +1,17 @@
 """What the API and `run_results.json` tell, as rows of the tables."""
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dlt.common.pipeline import LoadInfo
 
+from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud._start.load import LoadCause
-from dlt_dbt_cloud.log import logger
-from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.sources.tables import (
-    NODE_RESULTS,
-    RUN_LOADS,
-    RUN_STEPS,
-    RUNS,
-    Row,
-    as_dict,
-    as_dicts,
-    seconds_between,
-)
-
-RECENT: Final = timedelta(minutes=10)
-"""How long after a step its artifacts may still be on their way, with room for unequal clocks."""
+from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException
+from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row
 
 KNOWN_SCHEMAS: Final = re.compile(r"/run-results/v[1-6]\.json$")
 """The schema versions of `run_results.json`, dbt 0.19 and later, that have what is read here."""
@@ -34,52 +23,96 @@ COMPILE_ONLY: Final = frozenset({"compile", "generate", "list", "show"})
 """The commands whose `run_results.json` calls nodes a success that were compiled, not built."""
 
 
-def run_row(run: DBTCloudRun, cause: LoadCause | None) -> Row:
-    """Returns a run as a row.
+class RunRow(Row):
+    """A row of `dbt_cloud_runs`, with the rows that belong to it in the other tables.
 
-    Left out is what changes after a run has ended, such as `can_retry` or "2 weeks ago".
+    Attributes:
+        has_ended: Whether the run has finished.
+        is_refused: Whether the API did not let all be read. A part may also just be missing.
     """
-    trigger = as_dict(run.get("trigger"))
+
+    has_ended: bool
+    is_refused: bool
+    loads: list[Row]
+    steps: list[Row]
+    nodes: list[Row]
+
+    def forget_details(self) -> None:
+        """Begins again."""
+        self.steps, self.nodes, self.is_refused, self["load_error"] = [], [], False, None
+
+    def take_nodes(self) -> list[Row]:
+        """Returns the nodes, and lets go of them: they are many."""
+        nodes, self.nodes = self.nodes, []
+        return nodes
+
+    def lacks(self, what: str, why: DBTCloudAPIException | str) -> None:
+        """Remembers in the row what could not be loaded."""
+        problem = f"{what}: {str_of(str(why))}"
+        logger.warning("Run %d is loaded without all details. %s", self["run_id"], problem)
+        self.is_refused = self.is_refused or not isinstance(why, str)
+        self["load_error"] = "\n".join(filter(None, [self["load_error"], problem]))
+
+
+def _are_complete(causes: Sequence[LoadCause]) -> bool:
+    """Returns True if the last cause is complete, and has all loads of those that are cut."""
+    last = causes[-1]
+    known = {*last.load_ids}
+    return last.are_load_ids_complete and all(
+        cause.are_load_ids_complete or {*cause.load_ids} <= known for cause in causes
+    )
+
+
+def run_row(run: DBTCloudRun, causes: Sequence[LoadCause | None]) -> RunRow:
+    """Returns a run as a row, with its loads.
+
+    Left out is what changes after a run has finished, such as `can_retry` or "2 weeks ago".
+
+    Args:
+        run: The run.
+        causes: What is known of its loads. The last has the last word.
+    """
+    named = [cause for cause in causes if cause]
+    loads = {load_id: cause for cause in named for load_id in cause.load_ids}
+    trigger = dict_of(run.get("trigger"))
     values = {
+        **run,
         "run_id": run.id,
         "job_id": run.get("job_definition_id"),
-        "job_name": as_dict(run.get("job")).get("name"),
+        "job_name": dict_of(run.get("job")).get("name"),
         "status_name": run.status_name,
         "queued_seconds": seconds_between(run.get("created_at"), run.get("started_at")),
         "run_seconds": seconds_between(run.get("started_at"), run.get("finished_at")),
         "cause": trigger.get("cause"),
         "cause_category": trigger.get("cause_category"),
         "url": run.get("href"),
+        "load_error": None,
+        **(named[-1]._asdict() if named else {}),
     }
-    return RUNS.row({**run, **values, **(cause._asdict() if cause else {})})
-
-
-def has_ended(row: Row) -> bool:
-    """Tells whether a run, as a row, has its steps and results."""
-    going = (DBTCloudRunStatus.QUEUED, DBTCloudRunStatus.STARTING, DBTCloudRunStatus.RUNNING)
-    return row["status"] not in going
-
-
-def load_rows(run: Row, load_info: LoadInfo | None = None) -> list[Row]:
-    """Returns the loads that a run, as a row, was triggered for or is said to transform."""
-    loads = dict.fromkeys(run["load_ids"] or (), run)
-    if load_info is not None:
-        given = {
-            "pipeline_name": load_info.pipeline.pipeline_name,
-            "dataset_name": load_info.dataset_name,
-        }
-        loads.update(dict.fromkeys(load_info.loads_ids, given))
-    return [
-        RUN_LOADS.row({**load, "run_id": run["run_id"], "load_id": load_id})
-        for load_id, load in loads.items()
+    if named:
+        values["load_ids"] = list(loads)
+        values["are_load_ids_complete"] = _are_complete(named)
+    row = RunRow(RUNS.row(values))
+    row.forget_details()
+    row.has_ended = run.is_complete
+    row.loads = [
+        RUN_LOADS.row({**cause._asdict(), "run_id": run.id, "load_id": load_id})
+        for load_id, cause in loads.items()
     ]
+    return row
 
 
-def step_row(run_id: int, index: int, step: Mapping[str, Any]) -> Row:
-    """Returns a step as a row."""
+def load_of(load_info: LoadInfo) -> LoadCause:
+    """Returns what a load tells of itself."""
+    name, dataset = load_info.pipeline.pipeline_name, load_info.dataset_name
+    return LoadCause(name, dataset, load_info.loads_ids, are_load_ids_complete=True)
+
+
+def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
+    """Returns a step as a row. Its log is left out."""
     values = {
         "run_id": run_id,
-        "step_index": step.get("index") or index,
+        "step_index": int_of(step.get("index")) or place,
         "step_id": step.get("id"),
         "status_name": step.get("status_humanized"),
         "step_seconds": seconds_between(step.get("started_at"), step.get("finished_at")),
@@ -87,52 +120,54 @@ def step_row(run_id: int, index: int, step: Mapping[str, Any]) -> Row:
     return RUN_STEPS.row({**step, **values})
 
 
-def may_have_results(step: Row) -> bool:
-    """Tells whether a step may have built or tested nodes, by its name."""
+def may_build(step: Row) -> bool:
+    """Returns True if a step may have built or tested nodes, by its name."""
     name = step["name"] or ""
     return "Invoke dbt" in name and not WITHOUT_RESULTS.search(name)
 
 
-def is_recent(step: Row) -> bool:
-    """Tells whether dbt Cloud may still be storing the artifacts of a step."""
-    finished_at = step["finished_at"]
-    return finished_at is not None and datetime.now(timezone.utc) - finished_at < RECENT
-
-
 def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
     """Returns the nodes in a `run_results.json`, of whatever schema version, as far as they go."""
-    metadata, args = as_dict(results.get("metadata")), as_dict(results.get("args"))
-    if args.get("which") in COMPILE_ONLY:
+    metadata, args = dict_of(results.get("metadata")), dict_of(results.get("args"))
+    command, version = str_of(args.get("which")), str_of(metadata.get("dbt_schema_version"))
+    if command in COMPILE_ONLY:
         return []
-    if not KNOWN_SCHEMAS.search(str(metadata.get("dbt_schema_version"))):
-        version = metadata.get("dbt_schema_version")
-        warn(step, f"has a run_results.json of schema {version}: it is loaded as far as it goes.")
+    if not KNOWN_SCHEMAS.search(version):
+        logger.warning(
+            "Step %s of run %s has a run_results.json of schema %s, loaded as far as it goes.",
+            step["step_index"],
+            step["run_id"],
+            version,
+        )
     common = {
         "run_id": step["run_id"],
         "step_index": step["step_index"],
         "command": args.get("which"),
         "invocation_id": metadata.get("invocation_id"),
     }
-    nodes = [node for node in as_dicts(results.get("results")) if node.get("unique_id")]
-    return [NODE_RESULTS.row({**node_values(node), **common}) for node in nodes]
+    nodes = (dict_of(node) for node in list_of(results.get("results")))
+    return [
+        NODE_RESULTS.row({**node_values(node), **common}) for node in nodes if node.get("unique_id")
+    ]
 
 
 def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an entry of a `run_results.json` with what is written in it further down."""
     resource_type, *rest = str(result["unique_id"]).split(".", maxsplit=2)
     name = rest[-1] if rest else ""
-    timing = as_dicts(result.get("timing")) or [{}]
+    timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     return {
         **result,
         "resource_type": resource_type,
         # Of a test it is followed by a hash.
         "name": name.partition(".")[0] if resource_type == "test" else name,
-        "rows_affected": as_dict(result.get("adapter_response")).get("rows_affected"),
+        "rows_affected": dict_of(result.get("adapter_response")).get("rows_affected"),
         "started_at": timing[0].get("started_at"),
         "finished_at": timing[-1].get("completed_at"),
     }
 
 
-def warn(step: Row, what: str) -> None:
-    """Logs what is missing of a step."""
-    logger.warning("Step %s of run %s %s", step["step_index"], step["run_id"], what)
+def seconds_between(start: Any, end: Any) -> float | None:
+    """Returns the seconds from one point in time to another."""
+    began, ended = moment(start), moment(end)
+    return (ended - began).total_seconds() if began and ended else None

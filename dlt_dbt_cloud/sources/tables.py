@@ -5,19 +5,27 @@ dbt_cloud_runs ─┬─ dbt_cloud_run_loads     the loads that a run was trigge
 """
 
 import math
-from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Mapping
+from datetime import MAXYEAR, MINYEAR, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import dlt
+from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.data_types import TDataType
+from dlt.common.data_writers import DataWriter
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.json import json
 from dlt.common.schema.typing import TColumnSchema
+from dlt.common.utils import uniq_id_base64
 from dlt.extract import DltResource
 
-Row = dict[str, Any]
+from dlt_dbt_cloud._values import int_of, moment, printable
 
-MAX_BIGINT: Final = 2**63
+Row = dict[str, Any]
 
 
 class Table(NamedTuple):
@@ -33,7 +41,7 @@ class Table(NamedTuple):
         dlt would load a value of another type into a new column beside the known one.
         """
         return {
-            name: COERCIONS[data_type](values.get(name))
+            name: None if (value := values.get(name)) is None else COERCIONS[data_type](value)
             for name, (data_type, _) in self.columns.items()
         }
 
@@ -41,14 +49,10 @@ class Table(NamedTuple):
         self, rows: Callable[..., Any], data_from: DltResource | None = None
     ) -> DltResource:
         """Returns a resource that merges rows into the table."""
-        columns: dict[str, TColumnSchema] = {
-            name: {"name": name, "data_type": data_type, "description": description}
-            for name, (data_type, description) in self.columns.items()
-        }
         hints: dict[str, Any] = {
             "name": self.name,
             "primary_key": self.primary_key,
-            "columns": columns,
+            "columns": self.hints,
             "write_disposition": "merge",
             "spec": BaseConfiguration,  # the functions have no settings
         }
@@ -56,6 +60,58 @@ class Table(NamedTuple):
             return dlt.resource(rows, **hints)
         return dlt.transformer(rows, data_from=data_from, **hints)
 
+    @property
+    def hints(self) -> dict[str, TColumnSchema]:
+        """What dlt is told about the columns."""
+        return {
+            name: {
+                "name": name,
+                "data_type": data_type,
+                "description": description,
+                "nullable": name not in self.primary_key,
+            }
+            for name, (data_type, description) in self.columns.items()
+        }
+
+    def items(self, rows: list[Row]) -> Iterator[Any]:
+        """Yields rows to dlt. DuckDB gets them as a Parquet file, if pyarrow is installed.
+
+        It takes gigabytes to parse so many INSERT statements, and dlt takes longer to normalize
+        rows than it took to read them.
+        """
+        caps = Container()[DestinationCapabilitiesContext]
+        formats = {*(caps.supported_loader_file_formats or ())}
+        is_duckdb = caps.preferred_loader_file_format == "insert_values" and "jsonl" in formats
+        if rows and is_duckdb and find_spec("pyarrow"):
+            with TemporaryDirectory() as folder:
+                yield self._parquet(Path(folder) / "rows.parquet", rows, caps)
+        else:  # without rows the table is created all the same, to be joined
+            yield rows or dlt.mark.materialize_table_schema()
+
+    def _parquet(self, path: Path, rows: list[Row], caps: DestinationCapabilitiesContext) -> Any:
+        """Returns a file for dlt, with the columns that dlt would add."""
+        load_id = dlt.current.load_package_state()["load_id"]
+        for row in rows:
+            row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))
+        columns = {**self.hints, **DLT_COLUMNS}
+        with path.open("wb") as file:
+            writer = DataWriter.from_file_format("parquet", "object", file, caps)
+            writer.write_all(columns, rows)
+            writer.close()
+        hints = dlt.mark.make_hints(columns=columns, file_format="parquet")
+        return dlt.mark.with_file_import(str(path), "parquet", len(rows), hints)
+
+
+DLT_COLUMNS: Final[dict[str, TColumnSchema]] = {
+    "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
+    "_dlt_id": {
+        "name": "_dlt_id",
+        "data_type": "text",
+        "nullable": False,
+        "unique": True,
+        "row_key": True,
+    },
+}
 
 RUNS: Final = Table(
     "dbt_cloud_runs",
@@ -86,6 +142,7 @@ RUNS: Final = Table(
         "load_ids": ("json", "Ids of its loads, as in `_dlt_loads`, as far as the cause has them."),
         "are_load_ids_complete": ("bool", "False if the cause was cut within the ids."),
         "url": ("text", "The page of the run in dbt Cloud."),
+        "load_error": ("text", "What of its steps and nodes could not be loaded, and why."),
     },
 )
 RUN_LOADS: Final = Table(
@@ -137,26 +194,10 @@ NODE_RESULTS: Final = Table(
 )
 
 
-# Values. What is not of the expected type is left out.
+# A value that is not of the expected type is left out.
 
 
-def as_dict(value: Any) -> dict[str, Any]:
-    """Returns a dict, an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_dicts(value: Any) -> list[dict[str, Any]]:
-    """Returns the dicts in a list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def as_integer(value: Any) -> int | None:
-    """Returns an integer of at most 64 bits, also from digits."""
-    number = value if isinstance(value, int) else as_number(value)
-    return None if number is None or abs(number) >= MAX_BIGINT else int(number)
-
-
-def as_number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """Returns a finite number, also from digits."""
     try:
         number = float(value)
@@ -165,27 +206,31 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def as_moment(value: Any) -> datetime | None:
-    """Returns a point in time. The API and dbt write them in UTC, with or without saying so."""
+def text(value: Any) -> str:
+    """Returns a text that every destination can store."""
+    string = value if isinstance(value, str) else str(value)
+    return string if string.isprintable() else printable(string)
+
+
+def stored_json(value: Any) -> Any:
+    """Returns an object or a list that dlt can write."""
     try:
-        # Python 3.10 does not read the Z.
-        moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError:
+        return value if isinstance(value, (dict, list)) and json.dumps(value) else None
+    except (TypeError, ValueError, RecursionError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def seconds_between(start: Any, end: Any) -> float | None:
-    """Returns the seconds from one point in time to another."""
-    began, ended = as_moment(start), as_moment(end)
-    return (ended - began).total_seconds() if began and ended else None
+def stored_moment(value: Any) -> datetime | None:
+    """Returns a point in time that can be converted to any time zone."""
+    time = moment(value)
+    return time if time and MINYEAR < time.year < MAXYEAR else None
 
 
 COERCIONS: Final[Mapping[TDataType, Callable[[Any], Any]]] = {
-    "bigint": as_integer,
+    "bigint": int_of,
     "bool": lambda value: value if isinstance(value, bool) else None,
-    "double": as_number,
-    "json": lambda value: value if isinstance(value, dict | list) else None,
-    "text": lambda value: None if value is None else str(value),
-    "timestamp": as_moment,
+    "double": number,
+    "json": stored_json,
+    "text": text,
+    "timestamp": stored_moment,
 }

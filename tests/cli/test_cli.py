@@ -23,7 +23,7 @@ from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud.__main__ import main
 from dlt_dbt_cloud._cli import commands
 from dlt_dbt_cloud._cli import parser as cli
-from dlt_dbt_cloud.configuration import TRIGGER_FIELDS
+from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, setting_docs
 from dlt_dbt_cloud.plugin import DBTCloudCommand, plug_cli
 from tests.utils import (
     ACCOUNT,
@@ -31,13 +31,15 @@ from tests.utils import (
     JOB_ID,
     RUN_ID,
     TOKEN,
-    JumpingTimer,
+    JumpingIO,
+    answer_trigger,
     bodies,
     sample,
     sample_run,
 )
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
+FAILED_ID = RUN_ID - 1
 RUNS_URL = f"{ACCOUNT}/runs/"
 JOBS_URL = f"{ACCOUNT}/jobs/"
 TRIGGER_URL = f"{ACCOUNT}/jobs/{JOB_ID}/run/"
@@ -47,15 +49,15 @@ ROOT = Path(__file__).parents[2]
 class Shell:
     """Runs commands in this process, on a clock that jumps."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], timer: JumpingTimer) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], io: JumpingIO) -> None:
         self.capsys = capsys
-        self.timer = timer
+        self.io = io
         self.out = self.err = ""
 
     def __call__(self, *argv: str) -> int:
         """Returns the exit code of a command. What it printed is in `out` and `err`."""
         try:
-            return main(argv, timer=self.timer)
+            return main(argv, io=self.io)
         except SystemExit as exit_:
             return int(exit_.code or 0)
         finally:
@@ -68,9 +70,9 @@ class Shell:
 
 
 @pytest.fixture
-def bare_shell(capsys: pytest.CaptureFixture[str], timer: JumpingTimer) -> Iterator[Shell]:
+def bare_shell(capsys: pytest.CaptureFixture[str], io: JumpingIO) -> Iterator[Shell]:
     """Runs commands without any settings. No command ever prints the token."""
-    shell = Shell(capsys, timer)
+    shell = Shell(capsys, io)
     yield shell
     assert TOKEN not in shell.out + shell.err
 
@@ -87,11 +89,19 @@ def shell(bare_shell: Shell, secrets_toml: Callable[[str], None]) -> Shell:
 
 @pytest.fixture
 def triggered(api: responses.RequestsMock) -> responses.RequestsMock:
-    """An API that triggers a queued run."""
-    queued = sample_run("run_queued", id=RUN_ID, job_definition_id=JOB_ID)
-    api.post(TRIGGER_URL, json=queued)
-    api.post(f"{RUN_URL}retry/", json=queued)
+    """An API that triggers a queued run, also as the retry of a failed one."""
+    created = answer_trigger("run_queued", id=RUN_ID, job_definition_id=JOB_ID)
+    api.add_callback(responses.POST, TRIGGER_URL, created)
+    failed = f"{RUNS_URL}{FAILED_ID}/"
+    api.get(failed, json=sample_run("run_error", id=FAILED_ID, can_retry=True))
+    queued = sample_run("run_queued", id=RUN_ID, retrying_run_id=FAILED_ID)
+    api.post(f"{failed}retry/", json=queued)
     return api
+
+
+def arguments(command: str) -> list[str]:
+    """Returns a command for a run that is followed, itself or as a retry."""
+    return [command, str(FAILED_ID)] if command == "retry" else [command]
 
 
 def listed(name: str, *changes: dict[str, Any]) -> dict[str, Any]:
@@ -159,19 +169,19 @@ def test_each_override_is_an_option() -> None:
 def test_each_setting_is_documented() -> None:
     """Each setting has its help, all but the token can be passed."""
     fields = set(DBTCloudConfiguration.get_resolvable_fields())
-    assert set(cli._setting_docs()) == fields
+    assert set(setting_docs()) == fields
     options = {dest for command in cli.COMMANDS for dest in options_of(command)}
     assert fields - options == {"api_token", "job_id", "job_name", "raise_on_failure"}
 
 
 def test_help_does_without_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Python has no source, options have no help, and work."""
+    """Help does not depend on our source."""
 
     def no_source(_: object) -> str:
         raise OSError
 
     monkeypatch.setattr("inspect.getsource", no_source)
-    assert options_of("run")["git_sha"].help is None
+    assert options_of("run")["git_sha"].help == setting_docs()["git_sha"]
 
 
 # Run
@@ -202,7 +212,7 @@ def test_the_outcome_is_the_exit_code(
     triggered.get(RUN_URL, json=sample_run("run_running", id=RUN_ID, can_retry=True))
     triggered.get(RUN_URL, json=sample_run("run_running", id=RUN_ID, can_retry=True))
     triggered.get(RUN_URL, json=sample_run(name, id=RUN_ID))
-    assert shell(command) == code
+    assert shell(*arguments(command)) == code
     assert shell.out.startswith(f"dbt Cloud run {RUN_ID} of job")
 
 
@@ -237,7 +247,7 @@ def test_run_sends_the_overrides(shell: Shell, triggered: responses.RequestsMock
     steps = ["--steps-override", "dbt seed", "--steps-override", "dbt run"]
     assert shell("run", *argv, *steps, "--no-wait") == 0
     (body,) = bodies(triggered)
-    assert body.pop("cause").startswith("by hand [dlt:")
+    assert body.pop("cause").endswith("] by hand")
     assert body == {
         "threads_override": 8,
         "generate_docs_override": False,
@@ -251,9 +261,9 @@ def test_no_wait_does_not_look(
 ) -> None:
     """With `--no-wait` what was asked for is done when the run is there: 0."""
     triggered.get(RUN_URL, json=sample_run("run_error", id=RUN_ID, can_retry=True))
-    assert shell(command, "--no-wait") == 0
+    assert shell(*arguments(command), "--no-wait") == 0
     assert "Queued" in shell.out
-    assert shell.timer.sleeps == []
+    assert sum(shell.io.sleeps) == 0
 
 
 def test_run_takes_the_name_of_a_job(shell: Shell, api: responses.RequestsMock) -> None:
@@ -303,11 +313,11 @@ def test_ctrl_c_is_130(
 ) -> None:
     """Ctrl-C ends the wait, says which run goes on, and exits as the shell expects."""
 
-    def interrupted(_: float) -> None:
+    async def interrupted(_: JumpingIO, __: float) -> None:
         signal.raise_signal(signal.SIGINT)
         signals.raise_if_signalled()
 
-    monkeypatch.setattr(shell.timer, "sleep", interrupted)
+    monkeypatch.setattr(JumpingIO, "sleep", interrupted)
     assert shell("run") == 128 + signal.SIGINT
     assert str(RUN_ID) in shell.err
 
@@ -320,7 +330,7 @@ def test_status_shows_a_run_that_goes_on(shell: Shell, api: responses.RequestsMo
     api.get(RUN_URL, json=sample_run("run_running", id=RUN_ID))
     assert shell("status", "--no-wait") == 5
     assert "Running" in shell.out
-    assert shell.timer.sleeps == []
+    assert sum(shell.io.sleeps) == 0
 
 
 def test_status_takes_a_run(shell: Shell, api: responses.RequestsMock) -> None:
@@ -416,7 +426,7 @@ def findings(shell: Shell) -> dict[str, bool | None]:
 def test_check_says_that_all_is_well(shell: Shell, api: responses.RequestsMock) -> None:
     """Host, token, account and job are ok, a line each, and nothing is triggered."""
     api.get(JOBS_URL, json=sample("jobs"))
-    api.get(f"{JOBS_URL}{JOB_ID}/", json={**sample("jobs"), "data": sample("jobs")["data"][0]})
+    api.get(f"{JOBS_URL}{JOB_ID}/", json={"data": {**sample("jobs")["data"][0], "id": JOB_ID}})
     assert shell("check") == 0
     lines = [line.split() for line in shell.out.splitlines()]
     assert [line[:2] for line in lines] == [
@@ -472,7 +482,7 @@ def test_check_names_what_the_api_refuses(
     api.get(JOBS_URL, **answer)
     assert shell("check", "--json") == code
     assert list(findings(shell).values()) == expected
-    assert shell.timer.sleeps == []  # whoever checks does not want to wait for an outage to end
+    assert shell.io.sleeps == []  # whoever checks does not want to wait for an outage to end
 
 
 def test_check_names_a_job_that_is_not_there(shell: Shell, api: responses.RequestsMock) -> None:
@@ -518,13 +528,13 @@ def test_json_is_all_that_is_on_stdout(
     shell: Shell, triggered: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is printed while a command goes on does not mix with its answer."""
-    sleep = shell.timer.sleep
+    sleep = JumpingIO.sleep
 
-    def noisy(seconds: float) -> None:
+    async def noisy(io: JumpingIO, seconds: float) -> None:
         sys.stdout.write("noise\n")
-        sleep(seconds)
+        await sleep(io, seconds)
 
-    monkeypatch.setattr(shell.timer, "sleep", noisy)
+    monkeypatch.setattr(JumpingIO, "sleep", noisy)
     triggered.get(RUN_URL, json=sample_run("run_error", id=RUN_ID))
     assert shell("run", "--json") == 1
     assert shell.json["id"] == RUN_ID

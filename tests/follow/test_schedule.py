@@ -1,4 +1,4 @@
-"""When to look at a run."""
+"""When to poll a run."""
 
 import random
 from collections.abc import Callable
@@ -8,121 +8,100 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlt_dbt_cloud._follow.schedule import MAX_SPARSE, UsualTimes, growing_interval, poll_interval
+from dlt_dbt_cloud._follow.schedule import next_look, poll_interval
+from dlt_dbt_cloud.run import UsualTimes
 
-
-class TestGrowing:
-    """Without history."""
-
-    @given(waited=st.floats(0, 1e6), wait_seconds=st.floats(0, 1000))
-    def test_bounds(self, waited: float, wait_seconds: float) -> None:
-        """The interval never floods the API, never exceeds `wait_seconds`, never shrinks."""
-        interval = growing_interval(waited, wait_seconds)
-        assert 0.1 <= interval <= max(wait_seconds, 0.1)
-        assert growing_interval(waited + 10, wait_seconds) >= interval
-        assert interval <= max(1.0, waited * 0.06)
-
-    @pytest.mark.parametrize("length", [5, 30, 60, 600, 4 * 3600])
-    def test_at_most_50_looks_more(self, length: float) -> None:
-        """No run costs more than 50 looks more than looking every 10 s would."""
-        waited, looks = 0.0, 0
-        while waited < length:
-            waited += growing_interval(waited, 10)
-            looks += 1
-        assert looks <= length / 10 + 50
-
-
-class TestUsualTimes:
-    """What the last successful runs tell."""
-
-    @pytest.mark.parametrize("ran", [[], [60.0], [60.0, 61.0]])
-    def test_too_few(self, ran: list[float]) -> None:
-        """One or two runs tell nothing."""
-        assert UsualTimes.of(ran, ran) is None
-
-    def test_median_and_spread(self) -> None:
-        """The usual time is the median, and a job that is always as fast still varies a little."""
-        assert UsualTimes.of([1, 2, 90], [100, 100, 100]) == UsualTimes(2, 100, 5)
-
-    def test_much_longer(self) -> None:
-        """Far longer than usual is half as long again, and beyond the usual scatter."""
-        usual = UsualTimes(0, 100, 5)
-        assert not usual.is_much_exceeded_by(149)
-        assert usual.is_much_exceeded_by(151)
-        assert not UsualTimes(0, 100, 50).is_much_exceeded_by(200)
+usual_times = st.none() | st.builds(
+    UsualTimes, queued=st.floats(0, 1000), ran=st.floats(0, 1e5), spread=st.floats(0.5, 1e4)
+)
 
 
 @given(
-    earlier=st.lists(st.floats(0, 1e6), min_size=3, max_size=20),
-    now=st.floats(0, 1e6),
+    waited=st.floats(0, 1e6),
     wait_seconds=st.floats(0, 1000),
+    ran=st.floats(0, 1e6),
+    usual=usual_times,
 )
-def test_any_history(earlier: list[float], now: float, wait_seconds: float) -> None:
-    """Whatever the durations of earlier runs, all of no time among them, there is an interval."""
-    usual = UsualTimes.of(earlier, earlier)
-    assert 0.1 <= poll_interval(now, wait_seconds, now, usual) <= max(wait_seconds, MAX_SPARSE)
-    assert poll_interval(now, wait_seconds, 0, UsualTimes.of([0] * 3, [0] * 3)) >= 0.1
+def test_interval_is_bounded(
+    waited: float, wait_seconds: float, ran: float, usual: UsualTimes | None
+) -> None:
+    """Polls never flood the API, and never exceed `wait_seconds`, whatever the history."""
+    assert 0.1 <= poll_interval(waited, wait_seconds, ran, usual) <= max(wait_seconds, 0.1)
 
 
-usual_times = st.builds(
-    UsualTimes,
-    queued=st.floats(0, 1000),
-    ran=st.floats(1, 1e5),
-    spread=st.floats(0.1, 1e4),
-)
+@given(waited=st.floats(0, 1e6))
+def test_unknown_runs_are_seen_within_six_percent(waited: float) -> None:
+    """Without history, the end of a run is known within 6 % of its duration, or a second."""
+    assert poll_interval(waited, 1e9) <= max(1.0, 0.06 * waited)
 
 
-class TestWithHistory:
-    """With history."""
-
-    @given(
-        waited=st.floats(0, 1e6),
-        wait_seconds=st.floats(0, 1000),
-        ran=st.floats(0, 1e6),
-        usual=usual_times,
-    )
-    def test_bounds(
-        self, waited: float, wait_seconds: float, ran: float, usual: UsualTimes
-    ) -> None:
-        """Whatever the history, the interval neither floods the API nor sleeps through an end."""
-        interval = poll_interval(waited, wait_seconds, ran, usual)
-        assert 0.1 <= interval <= max(wait_seconds, MAX_SPARSE)
-
-    @given(waited=st.floats(0, 1e6), usual=usual_times)
-    def test_outlived(self, waited: float, usual: UsualTimes) -> None:
-        """A run that has outlived its history is looked at as one without."""
-        ran = usual.ran + 3 * usual.spread
-        assert poll_interval(waited, 10, ran, usual) == growing_interval(waited, 10)
-
-    def test_sparse_then_dense(self) -> None:
-        """Sparse while nothing can end, dense around where runs have ended."""
-        usual = UsualTimes(0, 600, 30)
-        assert poll_interval(100, 10, 100, usual) == MAX_SPARSE
-        assert poll_interval(600, 10, 600, usual) < 3
-
-    @pytest.mark.parametrize("usually", [60, 300, 1200, 3600])
-    @pytest.mark.parametrize("law", ["normal", "uniform"])
-    def test_better_than_any_fixed_interval(self, usually: float, law: str) -> None:
-        """On runs that scatter by 10 %: a mean delay of at most 2 s, and no more requests than
-        every 10 s would make, the one for the history among them. A fixed interval with the same
-        mean delay makes more requests, one with as few requests has a longer delay."""  # noqa: D205, D209  # one law
-        rng = random.Random(7)  # noqa: S311  # no secret
-        draw: Callable[[], float] = {
-            "normal": lambda: rng.gauss(usually, usually / 10),
-            "uniform": lambda: rng.uniform(0.9 * usually, 1.1 * usually),
-        }[law]
-        outcomes = [looks(draw(), [draw() for _ in range(20)]) for _ in range(400)]
-        delay, requests = mean(d for d, _ in outcomes), mean(n for _, n in outcomes)
-        assert delay <= 2
-        assert requests <= usually / 10 + 0.5
-        assert requests < usually / (2 * delay)
+@given(waited=st.floats(0, 1e6), usual=usual_times.filter(bool))
+def test_outlived_history_is_ignored(waited: float, usual: UsualTimes) -> None:
+    """A run that has outlived its history is polled like one without."""
+    ran = usual.ran + 3 * usual.spread
+    assert poll_interval(waited, 10, ran, usual) == poll_interval(waited, 10)
 
 
-def looks(length: float, earlier: list[float]) -> tuple[float, int]:
-    """Returns the delay in seeing the end of a run, and the requests that it took."""
+@pytest.mark.parametrize("usually", [2, 10, 30])
+def test_short_runs_are_polled_every_second_or_two(usually: float) -> None:
+    """The end of a run of up to 30 s is known within 2 s, with and without history."""
+    for usual in (None, UsualTimes(0, usually, usually / 20)):
+        now = 0.0
+        while now < usually:
+            interval = poll_interval(now, 10, now, usual)
+            assert interval <= 2
+            now += interval
+
+
+@pytest.mark.parametrize("scatter", [0.05, 0.1])
+@pytest.mark.parametrize("usually", [60, 300, 1200, 3600])
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+def test_usual_end_is_known_within_two_seconds(usually: float, law: str, scatter: float) -> None:
+    """The usual end is known within 2 s on average, for fewer polls than a fixed interval takes."""
+    outcomes = simulated(usually, law, scatter)
+    delay, polls = mean(d for d, _ in outcomes), mean(n for _, n in outcomes)
+    assert delay <= 2
+    assert polls < usually / (2 * delay)
+
+
+@pytest.mark.parametrize("scatter", [0.01, 0.1, 0.25, 0.5])
+def test_ten_minutes_cost_at_most_a_hundred_polls(scatter: float) -> None:
+    """A run of 10 min is polled 100 times on average at most: 20 more requests make its 120."""
+    outcomes = [polls_of(600, drawn(600, "normal", scatter, seed)) for seed in range(100)]
+    assert mean(n for _, n in [*outcomes, polls_of(600, [])]) <= 100
+    assert max(n for _, n in outcomes) <= 105
+
+
+def test_looks_for_duplicates_thin_out() -> None:
+    """Duplicates are looked for often in the first minute, and every other minute later on."""
+    waited, times = 0.0, []
+    while waited < 600:
+        times.append(waited)
+        waited = next_look(waited)
+    assert times == [0, 1, 3, 7, 15, 30, 60, 180, 300, 420, 540]
+
+
+def drawn(usually: float, law: str, scatter: float, seed: int) -> list[float]:
+    """Returns durations of 20 runs."""
+    rng = random.Random(seed)  # noqa: S311  # no secret
+    draw: Callable[[], float] = {
+        "normal": lambda: max(1, rng.gauss(usually, usually * scatter)),
+        "uniform": lambda: rng.uniform((1 - scatter) * usually, (1 + scatter) * usually),
+    }[law]
+    return [draw() for _ in range(20)]
+
+
+def simulated(usually: float, law: str, scatter: float) -> list[tuple[float, int]]:
+    """Returns delays and polls of many runs that scatter as their history does."""
+    draws = [drawn(usually, law, scatter, seed) for seed in range(300)]
+    return [polls_of(length, earlier) for length, *earlier in draws]
+
+
+def polls_of(length: float, earlier: list[float]) -> tuple[float, int]:
+    """Returns the delay in seeing the end of a run, and the polls that it took."""
     usual = UsualTimes.of([0.0] * len(earlier), earlier)
-    now, requests = 0.0, 1
+    now, polls = 0.0, 0
     while now < length:
         now += poll_interval(now, 10, now, usual)
-        requests += 1
-    return now - length, requests
+        polls += 1
+    return now - length, polls

@@ -1,6 +1,7 @@
 """Each operation of the client: the request it makes, and the API's `data` that it returns."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,10 +18,22 @@ from dlt_dbt_cloud import (
     DBTCloudTriggerOutcomeUnknownException,
     InvalidCredentialsException,
 )
-from tests.utils import ACCOUNT, HOST, JOB_ID, RUN_ID, TOKEN, JumpingTimer, bodies, sample
+from tests.utils import (
+    ACCOUNT,
+    HOST,
+    JOB_ID,
+    RUN_ID,
+    TOKEN,
+    JumpingIO,
+    bodies,
+    configured,
+    sample,
+    sample_run,
+)
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
 TRIGGER_URL = f"{ACCOUNT}/jobs/{JOB_ID}/run/"
+NEW_ID = RUN_ID + 1
 
 
 def page(items: list[Any], total: int) -> dict[str, Any]:
@@ -29,19 +42,28 @@ def page(items: list[Any], total: int) -> dict[str, Any]:
     return {"status": {"code": 200}, "data": items, "extra": extra}
 
 
+def created(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+    """Creates a run. As the API does, it echoes the request."""
+    run = sample_run("run_queued", id=NEW_ID, trigger=json.loads(request.body or "null"))
+    return 200, {}, json.dumps(run)
+
+
 class TestConstruction:
     """The seed's parameters, or nothing at all."""
 
     def test_positional(self, api: responses.RequestsMock) -> None:
         """Token, account and base URL in the order of dlt's helper."""
-        api.get(f"{HOST}/api/v2/accounts/5/runs/2/", json=sample("run_success"))
+        api.get(f"{HOST}/api/v2/accounts/5/runs/2/", json=sample_run("run_success", id=2))
         client = DBTCloudClientV2("t", "5", f"{HOST}/api")
         assert client.get_run_status(2).is_success
         assert client.base_api_url == f"{HOST}/api/v2"
 
     def test_default_host(self, api: responses.RequestsMock) -> None:
         """Without a host it is the one of dlt's helper."""
-        api.get("https://cloud.getdbt.com/api/v2/accounts/5/runs/2/", json=sample("run_success"))
+        api.get(
+            "https://cloud.getdbt.com/api/v2/accounts/5/runs/2/",
+            json=sample_run("run_success", id=2),
+        )
         assert DBTCloudClientV2("t", 5).get_run_status("2").is_success
 
     def test_injected(self, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +72,11 @@ class TestConstruction:
         monkeypatch.setenv("DBT_CLOUD__ACCOUNT_ID", "7")
         monkeypatch.setenv("DBT_CLOUD__BASE_API_URL", "abc12.us1.dbt.com")
         header = matchers.header_matcher({"Authorization": "Token from-env"})
-        api.get(f"{HOST}/api/v2/accounts/7/runs/2/", json=sample("run_success"), match=[header])
+        api.get(
+            f"{HOST}/api/v2/accounts/7/runs/2/",
+            json=sample_run("run_success", id=2),
+            match=[header],
+        )
         assert DBTCloudClientV2().get_run_status(2).is_success
 
     def test_missing_account(self) -> None:
@@ -74,7 +100,7 @@ class TestConstruction:
     def test_malformed_id(self, client: DBTCloudClientV2, run_id: Any) -> None:
         """What is no id never becomes a part of a URL."""
         for call in (client.get_run_status, client.cancel_run, client.get_job):
-            with pytest.raises(InvalidCredentialsException, match="is a number"):
+            with pytest.raises(InvalidCredentialsException, match="Expected a number as in"):
                 call(run_id)
 
 
@@ -82,25 +108,25 @@ class TestTrigger:
     """`trigger_job_run` over HTTP."""
 
     def test_body(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
-        """`data` is sent, with a tag at the end of its cause."""
-        api.post(TRIGGER_URL, json=sample("trigger"))
+        """`data` is sent, with a tag at the beginning of its cause."""
+        api.add_callback(responses.POST, TRIGGER_URL, created)
         run_id = client.trigger_job_run(JOB_ID, {"cause": "mine", "steps_override": ["dbt run"]})
-        assert run_id == 78614274
+        assert run_id == NEW_ID
         ((body),) = bodies(api)
         assert body["steps_override"] == ["dbt run"]
-        assert body["cause"].startswith("mine [dlt:")
+        assert re.fullmatch(r"\[dlt:[0-9a-f]{16}\] mine", body["cause"])
 
     @pytest.mark.parametrize("data", [None, {}, {"cause": ""}, {"cause": None}])
     def test_default_cause(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, data: Any
     ) -> None:
         """The API requires a cause: without one it is the one of dlt's helper."""
-        api.post(TRIGGER_URL, json=sample("trigger"))
+        api.add_callback(responses.POST, TRIGGER_URL, created)
         client.trigger_job_run(str(JOB_ID), data)
-        assert bodies(api)[0]["cause"].startswith("Triggered via API [dlt:")
+        assert bodies(api)[0]["cause"].endswith("] Triggered via API")
 
     def test_unanswered(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
     ) -> None:
         """A 502 after the run was created: it is found by its tag among the newest runs."""
 
@@ -118,6 +144,7 @@ class TestTrigger:
             "order_by": ["-id"],
             "include_related": ['["trigger"]'],
             "limit": ["100"],
+            "offset": ["0"],
         }
 
     def test_unknown(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
@@ -149,18 +176,18 @@ class TestRetry:
     def test_retry(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """The new run is returned."""
         api.get(RUN_URL, json=sample("run_error"))
-        api.post(f"{RUN_URL}retry/", json=sample("trigger"))
-        assert client.retry_run(RUN_ID).id == 78614274
+        api.add_callback(responses.POST, f"{RUN_URL}retry/", created)
+        assert client.retry_run(RUN_ID).id == NEW_ID
 
     def test_unanswered(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
     ) -> None:
         """A retry without an answer is found by the run that it retries, not sent again."""
-        retried = {**sample("run_queued")["data"], "id": 5, "retrying_run_id": RUN_ID}
+        retried = {**sample("run_queued")["data"], "id": NEW_ID, "retrying_run_id": RUN_ID}
         api.get(RUN_URL, json=sample("run_error"))
         api.post(f"{RUN_URL}retry/", body=requests.ConnectionError("reset"))
         api.get(f"{ACCOUNT}/runs/", json=page([retried, sample("run_error")["data"]], 2))
-        assert client.retry_run(RUN_ID).id == 5
+        assert client.retry_run(RUN_ID).id == NEW_ID
         assert len(bodies(api)) == 1
 
     def test_get_retry(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
@@ -180,14 +207,52 @@ class TestReads:
         run = client.get_run_status(RUN_ID, include_related=("job", "run_steps"))
         assert run.job_name == "Nightly flights"
 
-    def test_light_poll(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
-        """A poll asks for nothing but the run, once."""
+    def test_one_attempt(self, api: responses.RequestsMock) -> None:
+        """With `outage_timeout=0` a read is one request, in the calling thread."""
+        client = DBTCloudClientV2(credentials=configured(), outage_timeout=0)
         api.get(RUN_URL, json=sample("run_running"), match=[matchers.query_param_matcher({})])
-        assert client.poll_run(RUN_ID).in_progress
+        assert client.get_run_status(RUN_ID).in_progress
         api.replace(responses.GET, RUN_URL, status=503)
         with pytest.raises(DBTCloudHTTPException):
-            client.poll_run(RUN_ID)
+            client.get_run_status(RUN_ID)
         assert len(api.calls) == 2
+
+    def test_another_run(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """An answer about another run or job than the one asked for is a broken answer."""
+        api.get(f"{ACCOUNT}/runs/7/", json=sample_run("run_success", id=8))
+        api.post(f"{ACCOUNT}/runs/7/cancel/", json=sample_run("run_success", id=8))
+        api.get(f"{ACCOUNT}/jobs/7/", json={"data": {"id": 8}})
+        for call in (client.get_run_status, client.cancel_run, client.get_job):
+            with pytest.raises(DBTCloudResponseException, match="another id, 8 instead of 7"):
+                call(7)
+
+    def test_pages(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A page has its items and the total, None if the API names none."""
+        api.get(f"{ACCOUNT}/runs/", json=page([{"id": 1}], 9))
+        api.get(f"{ACCOUNT}/jobs/", json={"data": [{"id": 1}], "extra": {"pagination": None}})
+        assert client.get_runs(order_by="-id", limit=1) == ([{"id": 1}], 9)
+        assert client.get_jobs() == ([{"id": 1}], None)
+
+    @pytest.mark.parametrize(
+        ("limit", "asked"),
+        [(0, []), (3, ["3"]), (100, ["100"]), (102, ["100", "2"]), (None, ["100", "100", "100"])],
+    )
+    def test_limit(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, limit: int, asked: list[str]
+    ) -> None:
+        """`list_runs(limit=3)` returns three runs, and asks for no more than it needs."""
+
+        def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            query = parse_qs(urlsplit(request.url or "").query)
+            first, count = int(query["offset"][0]), int(query["limit"][0])
+            runs = [{"id": 1 + number} for number in range(250)]
+            return 200, {}, json.dumps(page(runs[first : first + count], 250))
+
+        api.add_callback(responses.GET, f"{ACCOUNT}/runs/", answer)
+        found = [run.id for run in client.list_runs(limit=limit)]
+        assert found == list(range(1, 251))[:limit]
+        queries = [parse_qs(urlsplit(call.request.url or "").query) for call in api.calls]
+        assert [query["limit"][0] for query in queries] == asked
 
     def test_list_runs_pages(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """Runs come over all pages, and a page is read only when it is needed."""
@@ -211,17 +276,16 @@ class TestReads:
             api.get(f"{ACCOUNT}/jobs/", json=page(jobs, 130), match=[match])
         assert [job["id"] for job in client.list_jobs()] == list(range(130))
 
-    def test_page_that_fails(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
-    ) -> None:
-        """Trouble on a page is ridden out there: no item is lost, and none comes twice."""
+    def test_page_that_fails(self, io: JumpingIO, api: responses.RequestsMock) -> None:
+        """A page that fails is retried: no item is lost, and none comes twice."""
+        client = DBTCloudClientV2(credentials=configured(), io=io)
         api.get(f"{ACCOUNT}/jobs/", json=page([{"id": 1}], 2))
         api.get(f"{ACCOUNT}/jobs/", status=502, body="<html>")
         api.get(f"{ACCOUNT}/jobs/", body=requests.ConnectionError("reset"))
         api.get(f"{ACCOUNT}/jobs/", json=page([{"id": 2}], 2))
         assert list(client.list_jobs()) == [{"id": 1}, {"id": 2}]
         assert [call.request.params["offset"] for call in api.calls] == ["0", "1", "1", "1"]  # type: ignore[attr-defined]
-        assert timer.sleeps == [1, 2]
+        assert io.sleeps == [1, 2]
 
     def test_list_without_a_total(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
@@ -273,15 +337,49 @@ class TestReads:
         assert client.get_artifact(RUN_ID, "run_results.json", step=4) == sample("run_results")
 
     def test_text_artifact(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
-        """Any other artifact is text."""
-        api.get(f"{RUN_URL}artifacts/compiled/a.sql", body="select 1")
-        assert client.get_artifact(RUN_ID, "compiled/a.sql") == "select 1"
+        """Any other artifact is text, whatever characters its path has."""
+        api.get(f"{RUN_URL}artifacts/compiled/a%20b%3F.sql", body="select 1")
+        assert client.get_artifact(RUN_ID, "compiled/a b?.sql") == "select 1"
+
+    @pytest.mark.parametrize("body", ["{", "[" * 100_000, "<html>"])
+    def test_broken_artifact(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, body: str
+    ) -> None:
+        """An artifact that is not the JSON its name promises is an error."""
+        api.get(f"{RUN_URL}artifacts/manifest.json", body=body)
+        with pytest.raises(DBTCloudResponseException, match=r"manifest\.json is not JSON"):
+            client.get_artifact(RUN_ID, "manifest.json")
+
+
+class TestDropIn:
+    """What dlt's own client has."""
+
+    def test_endpoints(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """`get_endpoint` and `post_endpoint` return the whole answer; a POST is sent once."""
+        assert client.api_version == "v2"
+        api.get(RUN_URL.rstrip("/"), json=sample("run_success"))
+        api.post(f"{ACCOUNT}/jobs/1/run", status=502)
+        endpoint = f"{client.accounts_url}/runs/{RUN_ID}"
+        assert client.get_endpoint(endpoint) == sample("run_success")
+        with pytest.raises(DBTCloudHTTPException):
+            client.post_endpoint(f"{client.accounts_url}/jobs/1/run", {"cause": "x"})
+        assert bodies(api) == [{"cause": "x"}]
+
+    def test_exception(self) -> None:
+        """The exception is found where dlt's helper has it."""
+        from dlt_dbt_cloud.client import InvalidCredentialsException as found  # noqa: N813, PLC0415
+
+        assert found is InvalidCredentialsException
 
 
 def test_token_of_the_right_client(api: responses.RequestsMock) -> None:
     """Two clients in one process don't mix their tokens."""
     for token in ("one", "two"):
         header = matchers.header_matcher({"Authorization": f"Token {token}"})
-        api.get(f"{HOST}/api/v2/accounts/1/runs/1/", json=sample("run_success"), match=[header])
+        api.get(
+            f"{HOST}/api/v2/accounts/1/runs/1/",
+            json=sample_run("run_success", id=1),
+            match=[header],
+        )
     clients = [DBTCloudClientV2(token, 1, HOST) for token in ("one", "two", TOKEN)]
     assert all(client.get_run_status(1).is_success for client in clients[:2])

@@ -12,6 +12,7 @@ import pytest
 
 from dlt_dbt_cloud import (
     DBTCloudClientV2,
+    DBTCloudConfiguration,
     DBTCloudConnectionException,
     DBTCloudHTTPException,
     DBTCloudNotTriggeredException,
@@ -19,8 +20,9 @@ from dlt_dbt_cloud import (
     DBTCloudTriggerOutcomeUnknownException,
     get_dbt_cloud_run_status,
 )
-from dlt_dbt_cloud._follow.watch import run_job
-from tests.utils import SAMPLES, TOKEN, JumpingTimer, configured, sample
+from dlt_dbt_cloud._call import follow_run, run_job
+from dlt_dbt_cloud._io import Blocking, run
+from tests.utils import SAMPLES, TOKEN, JumpingIO, configured, sample, sample_run
 
 Behaviour = Callable[["Handler"], None]
 
@@ -65,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         """Creates a run."""
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length) or "null")
-        run = {**sample("run_queued")["data"], "id": len(self.server.runs) + 1, "trigger": body}
+        run = sample_run("run_queued", id=len(self.server.runs) + 1, trigger=body)["data"]
+        run["job_definition_id"] = int(self.path.split("/")[-3])
         self.server.runs.append(run)
         self.act("POST", run)
 
@@ -141,12 +144,15 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def local_client(
-    server: Server, timer: JumpingTimer, monkeypatch: pytest.MonkeyPatch
-) -> DBTCloudClientV2:
-    """A client of the server that waits 0.3 s for an answer."""
-    monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "0.3")
-    return DBTCloudClientV2(credentials=configured(base_api_url=server.url), timer=timer)
+def settings(server: Server) -> DBTCloudConfiguration:
+    """Settings of a client of the server that waits 0.3 s for an answer."""
+    return configured(base_api_url=server.url, request_timeout=0.3, outage_timeout=60)
+
+
+@pytest.fixture
+def local_client(settings: DBTCloudConfiguration, io: JumpingIO) -> DBTCloudClientV2:
+    """A client of the server."""
+    return DBTCloudClientV2(credentials=settings, io=io)
 
 
 @pytest.mark.parametrize("fault", [drop, drop_midway, bad_gateway, html, stall])
@@ -162,30 +168,30 @@ class TestFaults:
         assert len(server.runs) == 1
 
     def test_whole_journey(
-        self, fault: Behaviour, server: Server, local_client: DBTCloudClientV2
+        self, fault: Behaviour, server: Server, settings: DBTCloudConfiguration, io: JumpingIO
     ) -> None:
         """With the same fault at every turn: one run, watched to its end."""
         server.misbehave = {"POST": [fault], "GET runs": [fault], "GET run": [fault, fault]}
-        run = run_job(local_client, configured(base_api_url=server.url))
-        assert run.is_success
+        api = DBTCloudClientV2(credentials=settings, outage_timeout=0)
+        assert run(run_job(io, api, settings)).is_success
         assert len(server.runs) == 1
 
     def test_nothing_readable(
         self, fault: Behaviour, server: Server, local_client: DBTCloudClientV2
     ) -> None:
         """If nothing can be read afterwards, the outcome is unknown, and nothing is sent again."""
-        server.misbehave = {"POST": [fault], "GET runs": [fault] * 50}
+        server.misbehave = {"POST": [fault], "GET runs": [fault] * 500}
         with pytest.raises(DBTCloudTriggerOutcomeUnknownException, match="look for a run with"):
             local_client.trigger_job_run(7)
         assert len(server.runs) == 1
 
 
-def test_nobody_listens(timer: JumpingTimer) -> None:
+def test_nobody_listens(io: JumpingIO) -> None:
     """A port where nobody listens certainly had no request."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         config = configured(base_api_url=f"http://127.0.0.1:{unused.getsockname()[1]}")
-        client = DBTCloudClientV2(credentials=config, timer=timer)
+        client = DBTCloudClientV2(credentials=config, io=io)
         with pytest.raises(DBTCloudNotTriggeredException, match="Connection refused"):
             client.trigger_job_run(7)
 
@@ -221,18 +227,22 @@ def test_tls_to_a_plain_server(server: Server) -> None:
         get_dbt_cloud_run_status(config, 1)
 
 
-def test_page_of_a_web_site(server: Server) -> None:
-    """A host that answers every request with a page is told at once."""
-    server.runs.append(sample("run_queued")["data"])
-    server.misbehave["GET run"] = [html]
+def test_page_of_a_web_site(server: Server, settings: DBTCloudConfiguration, io: JumpingIO) -> None:
+    """A host that answers every request with a page is told after a few tries."""
+    server.misbehave["GET run"] = [html] * 99
+    server.runs.append({**sample("run_queued")["data"], "id": 1})
+    settings.run_id = "1"
+    api = DBTCloudClientV2(credentials=settings, outage_timeout=0)
     with pytest.raises(DBTCloudResponseException, match="Is `base_api_url` the access URL"):
-        get_dbt_cloud_run_status(configured(base_api_url=server.url), 1)
+        run(follow_run(io, api, settings))
+    assert sum(io.sleeps) <= 10
 
 
 def test_real_clock(server: Server) -> None:
     """On the real clock a short run costs little more than its time."""
     config = configured(base_api_url=server.url)
+    api = DBTCloudClientV2(credentials=config, outage_timeout=0)
     start = time.monotonic()
-    assert run_job(DBTCloudClientV2(credentials=config), config).is_success
+    assert run(run_job(Blocking(), api, config)).is_success
     assert len(server.runs) == 1
     assert time.monotonic() > start

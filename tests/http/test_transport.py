@@ -12,30 +12,38 @@ from pathlib import Path
 import pytest
 import requests
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError, ProxyError
 
 from dlt_dbt_cloud import (
     DBTCloudAPIException,
+    DBTCloudConfiguration,
     DBTCloudConnectionException,
     DBTCloudException,
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
-from dlt_dbt_cloud._http.responses import connection_exception, decode_envelope, retry_after
+from dlt_dbt_cloud._http.responses import Answer, connection_exception, envelope_of, retry_after
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from tests.utils import (
     ACCOUNT,
-    HOST,
     JOB_ID,
     RUN_ID,
     SAMPLES,
     TOKEN,
-    JumpingTimer,
+    JumpingIO,
     sample,
     sample_run,
 )
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
+
+
+@pytest.fixture
+def client(config: DBTCloudConfiguration, io: JumpingIO) -> DBTCloudClientV2:
+    """A client in virtual time."""
+    return DBTCloudClientV2(credentials=config, io=io)
 
 
 def refused(
@@ -73,19 +81,6 @@ class TestRequest:
         netrc.chmod(0o600)
         monkeypatch.setenv("NETRC", str(netrc))
         self.test_token_and_agent(client, api)
-
-    def test_timeout_of_the_user(
-        self, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, client: DBTCloudClientV2
-    ) -> None:
-        """`[runtime] request_timeout` of dlt's own settings holds."""
-        monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "7")
-        client = DBTCloudClientV2(TOKEN, "1", HOST)
-        api.get(
-            f"{HOST}/api/v2/accounts/1/runs/2/",
-            json=sample("run_success"),
-            match=[responses.matchers.request_kwargs_matcher({"timeout": 7.0})],
-        )
-        assert client.get_run_status(2).is_success
 
     def test_utf8_without_a_charset(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
@@ -167,20 +162,22 @@ class TestErrorStatus:
 class TestOtherAnswers:
     """Success that is not the API's JSON."""
 
-    def test_html(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
-        """A host that answers HTML says so at once, and names the setting."""
+    def test_html(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
+    ) -> None:
+        """A host that answers HTML says so after a few tries, and names the setting."""
         api.get(RUN_URL, body=(SAMPLES / "login.html").read_text())
         with pytest.raises(DBTCloudResponseException, match="not with the API's JSON") as caught:
             client.get_run_status(RUN_ID)
         assert "dbt | Log in" in str(caught.value)
         assert "Is `base_api_url` the access URL" in str(caught.value)
-        assert len(api.calls) == 1
+        assert sum(io.sleeps) <= 10
 
     @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '"data"', "1"])
     def test_no_envelope(self, text: str) -> None:
         """JSON without `data` is no answer either."""
         with pytest.raises(DBTCloudResponseException):
-            decode_envelope("u", text)
+            envelope_of(Answer("GET", "u", 200, "OK", {}, text))
 
     @pytest.mark.parametrize("data", [None, [], "x", {}, {"id": None}, {"id": "1"}])
     def test_null_where_a_run_is_expected(
@@ -194,12 +191,12 @@ class TestOtherAnswers:
     def test_null_where_a_list_is_expected(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
     ) -> None:
-        """The same for lists, all pages or the first alone."""
+        """The same for lists, all pages or one."""
         api.get(f"{ACCOUNT}/runs/", json={"status": {"code": 200}, "data": None})
         with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
             list(client.list_runs())
         with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
-            client.poll_runs()
+            client.get_runs()
 
     def test_html_where_a_list_is_expected(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
@@ -218,15 +215,15 @@ class TestTrouble:
         self,
         client: DBTCloudClientV2,
         api: responses.RequestsMock,
-        timer: JumpingTimer,
+        io: JumpingIO,
         status: int,
     ) -> None:
-        """After trouble that passes the answer is there."""
+        """Transient errors are retried until the answer is there."""
         for _ in range(3):
             api.get(RUN_URL, status=status, headers={"Retry-After": "0"})
         api.get(RUN_URL, json=sample("run_success"))
         assert client.get_run_status(RUN_ID).is_success
-        assert timer.sleeps == [1, 2, 4]
+        assert io.sleeps == [1, 2, 4]
 
     def test_html_of_a_load_balancer(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, log: pytest.LogCaptureFixture
@@ -236,38 +233,65 @@ class TestTrouble:
         api.get(RUN_URL, json=sample("run_success"))
         assert client.get_run_status(RUN_ID).is_success
         assert "answered 502 Bad Gateway" in log.text
-        assert "Trying again in 1 s." in log.text
+        assert "Retrying in 1 s." in log.text
 
     def test_stays(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
     ) -> None:
         """An API that stays down is given up on within `outage_timeout`."""
         api.get(RUN_URL, status=503)
         with pytest.raises(DBTCloudHTTPException, match="503"):
             client.get_run_status(RUN_ID)
-        assert 500 < sum(timer.sleeps) <= client.outage_timeout
+        assert sum(io.sleeps) == client.outage_timeout
 
     def test_asked_to_wait(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
     ) -> None:
         """`Retry-After` is honoured, and a 429 without it waits out the cooldown of 5 minutes."""
         api.get(RUN_URL, status=429, headers={"Retry-After": "17"})
         api.get(RUN_URL, status=429)
         api.get(RUN_URL, json=sample("run_success"))
         client.get_run_status(RUN_ID)
-        assert timer.sleeps == [17, 300]
+        assert io.sleeps == [17, 300]
 
     def test_retry_after_as_a_date(self) -> None:
-        """`Retry-After` may be a date."""
+        """`Retry-After` may be a date, by the clock of the server: ours may be an hour off."""
+        headers = {
+            "Date": "Tue, 03 Nov 2026 10:00:00 GMT",
+            "Retry-After": "Tue, 03 Nov 2026 10:00:50 GMT",
+        }
+        assert retry_after(503, headers) == 50
+        assert retry_after(503, {**headers, "Date": "Tue, 03 Nov 2026 11:00:00 GMT"}) == 0
+
+    def test_retry_after_without_a_date(self) -> None:
+        """Without a `Date` our own clock is what there is."""
         later = datetime.now(timezone.utc) + timedelta(seconds=50)
         seconds = retry_after(503, {"Retry-After": format_datetime(later, usegmt=True)})
         assert seconds is not None
         assert 40 < seconds < 55
 
-    @pytest.mark.parametrize("text", ["soon", "-1", "\uff11", ""])
+    @pytest.mark.parametrize(
+        "text", ["soon", "-1", "\uff11", "", "nan", "inf", "-5 Jan", "1" * 9 + "x"]
+    )
     def test_nonsense_retry_after(self, text: str) -> None:
         """Any other `Retry-After` counts as none."""
         assert retry_after(503, {"Retry-After": text}) is None
+        assert retry_after(429, {"Retry-After": text}) == 300
+
+    @given(
+        status=st.sampled_from([429, 503]),
+        text=st.one_of(
+            st.text(),
+            st.just("9" * 5000),
+            st.sampled_from([f"Tue, 03 Nov {y} 10:00:00 GMT" for y in (1, 1969, 9999, 99999)]),
+            st.from_regex(r"(Mon, )?\d{1,3} Jan \d{1,6} \d\d:\d\d:\d\d ([+-]\d{4,9}|GMT)"),
+        ),
+        date=st.one_of(st.text(), st.just("Tue, 03 Nov 2026 10:00:00 -0000")),
+    )
+    def test_any_retry_after(self, status: int, text: str, date: str) -> None:
+        """Whatever `Retry-After` holds, it becomes a number of seconds up to a day, or None."""
+        seconds = retry_after(status, {"Retry-After": text, "Date": date})
+        assert seconds is None or 0 <= seconds <= 86_400
 
     @pytest.mark.parametrize(
         "error", [requests.ConnectionError("reset"), requests.ReadTimeout("slow")]
@@ -281,7 +305,7 @@ class TestTrouble:
         assert client.get_run_status(RUN_ID).is_success
 
     def test_unknown_host(
-        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, timer: JumpingTimer
+        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, io: JumpingIO
     ) -> None:
         """A host with a typo is named at once: waiting would not make it exist."""
 
@@ -295,10 +319,10 @@ class TestTrouble:
         assert "Failed to resolve 'abc12.us1.dbt.com'" in message
         assert "Name or service not known" in message
         assert "Is `base_api_url` the access URL" in message
-        assert not timer.sleeps
+        assert not io.sleeps
 
     def test_name_service_down(
-        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, timer: JumpingTimer
+        self, client: DBTCloudClientV2, monkeypatch: pytest.MonkeyPatch, io: JumpingIO
     ) -> None:
         """A name service that is down passes."""
 
@@ -308,7 +332,7 @@ class TestTrouble:
         monkeypatch.setattr(socket, "getaddrinfo", down)
         with pytest.raises(DBTCloudConnectionException):
             client.get_run_status(RUN_ID)
-        assert timer.sleeps
+        assert io.sleeps
 
     def test_tunnel_that_broke(self) -> None:
         """What urllib3 takes for a proxy that can't be reached may have carried the request."""
@@ -320,14 +344,14 @@ class TestTrouble:
         assert not connection_exception("POST", "u", error).may_have_acted
 
     def test_certificate(
-        self, client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO
     ) -> None:
         """A certificate that is not accepted stays so."""
         text = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed"
         api.get(RUN_URL, body=requests.exceptions.SSLError(text))
         with pytest.raises(DBTCloudConnectionException, match="self-signed"):
             client.get_run_status(RUN_ID)
-        assert not timer.sleeps
+        assert not io.sleeps
 
 
 class TestSecrets:

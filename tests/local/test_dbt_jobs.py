@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,24 @@ def test_artifacts_stay_in_their_folder(built: tuple[Any, Any], path: str) -> No
     connection.close()
 
 
+@pytest.fixture(scope="module")
+def cloud(make_project: Callable[..., DBTJob]) -> Iterator[LocalDBTCloud]:
+    """A local dbt Cloud whose dbt stays warm from test to test."""
+    with LocalDBTCloud(jobs=[make_project()]) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def api_of(cloud: LocalDBTCloud, make_api: Callable[..., Any]) -> Callable[[DBTJob], Any]:
+    """Add a job to it, and make a client for that job."""
+
+    def add(job: DBTJob) -> Any:
+        cloud._world.add_job(job)
+        return make_api(cloud, len(cloud.jobs) - 1)
+
+    return add
+
+
 @pytest.fixture
 def project(make_project: Callable[..., DBTJob]) -> DBTJob:
     """A dbt project that a test may change."""
@@ -106,80 +124,76 @@ def model(job: DBTJob, name: str, sql: str) -> None:
     (Path(job.project_dir) / "models" / f"{name}.sql").write_text(sql, encoding="utf-8")
 
 
-def test_retry_resumes_where_it_failed(project: DBTJob, make_api: Callable[..., Any]) -> None:
+def test_retry_resumes_where_it_failed(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """A failing model fails the run and skips the later steps; a retry runs those two alone."""
     model(project, "doubled", "select no_such_column as doubled from {{ ref('numbers') }}")
-    with LocalDBTCloud(jobs=[project]) as cloud:
-        api = make_api(cloud)
-        steps = ["dbt build --exclude test_type:data", "dbt ls --output name"]
-        failed = api.finished(api.trigger(steps_override=steps)["id"])
-        assert (failed["status"], failed["status_message"]) == (20, "dbt command failed")
-        assert failed["run_steps"][-1]["status_humanized"] == "Error"
-        assert "no_such_column" in failed["run_steps"][-1]["logs"]
-        assert (failed["can_retry"], failed["retry_not_supported_reason"]) == (True, None)
-        assert api.get(f"runs/{failed['id']}/retry/") == {
-            "failed_step": steps[0],
-            "skipped_steps": [steps[1]],
-        }
-        model(project, "doubled", "select id * 2 as doubled from {{ ref('numbers') }}")
-        retried = api.finished(api.post(f"runs/{failed['id']}/retry/")["id"])
-        assert (retried["status"], retried["retrying_run_id"]) == (10, failed["id"])
-        assert [step["name"] for step in retried["run_steps"][3:]] == [
-            "Invoke dbt with `dbt retry`",
-            f"Invoke dbt with `{steps[1]}`",
-        ]
-        results = api.artifact(retried["id"], "run_results.json")["results"]
-        assert [result["unique_id"] for result in results] == ["model.tiny.doubled"]
-        refused = api.refusal("POST", f"runs/{failed['id']}/retry/")
-        assert refused[0] == 400
-        assert refused[1]["data"] == {"retry_not_supported_reason": "RETRY_NOT_LATEST_RUN"}
+    api = api_of(project)
+    steps = ["dbt build --exclude test_type:data", "dbt ls --output name"]
+    failed = api.finished(api.trigger(steps_override=steps)["id"])
+    assert (failed["status"], failed["status_message"]) == (20, "dbt command failed")
+    assert failed["run_steps"][-1]["status_humanized"] == "Error"
+    assert "no_such_column" in failed["run_steps"][-1]["logs"]
+    assert (failed["can_retry"], failed["retry_not_supported_reason"]) == (True, None)
+    assert api.get(f"runs/{failed['id']}/retry/") == {
+        "failed_step": steps[0],
+        "skipped_steps": [steps[1]],
+    }
+    model(project, "doubled", "select id * 2 as doubled from {{ ref('numbers') }}")
+    retried = api.finished(api.post(f"runs/{failed['id']}/retry/")["id"])
+    assert (retried["status"], retried["retrying_run_id"]) == (10, failed["id"])
+    assert [step["name"] for step in retried["run_steps"][3:]] == [
+        "Invoke dbt with `dbt retry`",
+        f"Invoke dbt with `{steps[1]}`",
+    ]
+    results = api.artifact(retried["id"], "run_results.json")["results"]
+    assert [result["unique_id"] for result in results] == ["model.tiny.doubled"]
+    refused = api.refusal("POST", f"runs/{failed['id']}/retry/")
+    assert refused[0] == 400
+    assert refused[1]["data"] == {"retry_not_supported_reason": "RETRY_NOT_LATEST_RUN"}
 
 
-def test_failing_test(project: DBTJob, make_api: Callable[..., Any]) -> None:
+def test_failing_test(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """A test of the dbt project that fails makes the run fail, with its results as artifacts."""
     model(project, "doubled", "select null as doubled from {{ ref('numbers') }}")
-    with LocalDBTCloud(jobs=[project]) as cloud:
-        api = make_api(cloud)
-        run = api.finished(api.trigger()["id"])
-        assert (run["status"], run["can_retry"]) == (20, True)
-        results = api.artifact(run["id"], "run_results.json")["results"]
-        assert [result["status"] for result in results] == ["success", "success", "fail"]
+    api = api_of(project)
+    run = api.finished(api.trigger()["id"])
+    assert (run["status"], run["can_retry"]) == (20, True)
+    results = api.artifact(run["id"], "run_results.json")["results"]
+    assert [result["status"] for result in results] == ["success", "success", "fail"]
 
 
-def test_project_that_does_not_parse(project: DBTJob, make_api: Callable[..., Any]) -> None:
+def test_project_that_does_not_parse(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """Where dbt fails before it runs anything there are no artifacts, and nothing to retry."""
     model(project, "doubled", "select * from {{ ref('no_such_model') }}")
-    with LocalDBTCloud(jobs=[project]) as cloud:
-        api = make_api(cloud)
-        run = api.finished(api.trigger()["id"])
-        assert run["status"] == 20
-        assert "no_such_model" in run["run_steps"][-1]["logs"]
-        assert run["retry_not_supported_reason"] == "RETRY_NO_RUN_RESULTS"
-        assert (run["artifacts_saved"], api.get(f"runs/{run['id']}/artifacts/")) == (False, None)
-        assert api.request("GET", f"runs/{run['id']}/artifacts/run_results.json").status_code == 404
+    api = api_of(project)
+    run = api.finished(api.trigger()["id"])
+    assert run["status"] == 20
+    assert "no_such_model" in run["run_steps"][-1]["logs"]
+    assert run["retry_not_supported_reason"] == "RETRY_NO_RUN_RESULTS"
+    assert (run["artifacts_saved"], api.get(f"runs/{run['id']}/artifacts/")) == (False, None)
+    assert api.request("GET", f"runs/{run['id']}/artifacts/run_results.json").status_code == 404
 
 
-def test_overrides(project: DBTJob, make_api: Callable[..., Any]) -> None:
+def test_overrides(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """Schema, target, threads, steps and docs of a run are those that its trigger asks for."""
-    with LocalDBTCloud(jobs=[project]) as cloud:
-        api = make_api(cloud)
-        run = api.finished(
-            api.trigger(
-                schema_override="elsewhere",
-                target_name_override="prod",
-                threads_override=2,
-                steps_override=["dbt run --select numbers"],
-                generate_docs_override=True,
-            )["id"]
-        )
-        assert run["status"] == 10, run["run_steps"][-1]["logs"]
-        assert run["has_docs_generated"] is True
-        assert run["run_steps"][1]["name"].endswith("duckdb (override schema to 'elsewhere')")
-        assert run["run_steps"][-1]["name"] == "Invoke dbt with `dbt docs generate`"
-        assert api.artifact(run["id"], "run_results.json", step=4)["args"]["which"] == "run"
-        # The last step that has it, as on dbt Cloud: not the one that built the models.
-        assert api.artifact(run["id"], "run_results.json")["args"]["which"] == "generate"
-        assert "Concurrency: 2 threads (target='prod')" in run["run_steps"][3]["logs"]
+    api = api_of(project)
+    run = api.finished(
+        api.trigger(
+            schema_override="elsewhere",
+            target_name_override="prod",
+            threads_override=2,
+            steps_override=["dbt run --select numbers"],
+            generate_docs_override=True,
+        )["id"]
+    )
+    assert run["status"] == 10, run["run_steps"][-1]["logs"]
+    assert run["has_docs_generated"] is True
+    assert run["run_steps"][1]["name"].endswith("duckdb (override schema to 'elsewhere')")
+    assert run["run_steps"][-1]["name"] == "Invoke dbt with `dbt docs generate`"
+    assert api.artifact(run["id"], "run_results.json", step=4)["args"]["which"] == "run"
+    # The last step that has it, as on dbt Cloud: not the one that built the models.
+    assert api.artifact(run["id"], "run_results.json")["args"]["which"] == "generate"
+    assert "Concurrency: 2 threads (target='prod')" in run["run_steps"][3]["logs"]
     with duckdb.connect(project.env["TINY_DATABASE"]) as database:
         rows = database.execute("select target_name from elsewhere.numbers").fetchall()
     assert rows == [("prod",)]

@@ -191,7 +191,9 @@ def test_wrong_token(tmp_path: Path) -> None:
     """A script with a wrong token ends with the API's message; what it has loaded is there."""
     (tmp_path / "script.py").write_text(PIPELINE)
     with LocalDBTCloud(jobs=[ScriptedJob()]) as cloud:
-        environment = {**os.environ, **cloud.environment, "DBT_CLOUD__API_TOKEN": "wrong"}
+        settings = {**cloud.settings(), "api_token": "wrong"}
+        variables = {f"DBT_CLOUD__{name.upper()}": value for name, value in settings.items()}
+        environment = {**os.environ, **variables}
         done = subprocess.run(
             [sys.executable, "script.py"],
             env=environment,

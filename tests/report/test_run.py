@@ -17,8 +17,8 @@ from dlt_dbt_cloud import (
     DBTCloudRunStatus,
     DBTCloudRunTimedOutException,
 )
-from dlt_dbt_cloud._report.outcome import nodes
-from dlt_dbt_cloud.run import log_tail
+from dlt_dbt_cloud._report import nodes
+from dlt_dbt_cloud._text import log_tail
 from tests.utils import sample
 
 
@@ -59,7 +59,7 @@ class TestStatus:
         run = run_of(name, is_success=None, is_complete=None, status_humanized="?")
         assert {question for question in questions if getattr(run, question)} == expected
 
-    @pytest.mark.parametrize("status", [0, 7, 40, None, "10"])
+    @pytest.mark.parametrize("status", [0, 7, 40, None, "ten", 10.0, True, [10]])
     def test_unknown(self, status: object) -> None:
         """An unknown status is a value; whether the run has ended is then the API's word."""
         assert run_of("run_success", status=status).is_complete

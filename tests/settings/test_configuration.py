@@ -160,7 +160,9 @@ class TestValidation:
     )
     def test_ids(self, name: str, value: object) -> None:
         """An id is an int or digits; anything else could end up in a URL."""
-        with pytest.raises(InvalidCredentialsException, match=f"`{name}` is a number"):
+        with pytest.raises(
+            InvalidCredentialsException, match=f"Invalid `{name}`: .*Expected a number as in"
+        ):
             configured(**{name: value})
 
     @pytest.mark.parametrize("value", [70403110257794, "70403110257794", " 70403110257794 "])
@@ -174,7 +176,18 @@ class TestValidation:
     @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "10 s", True])
     def test_numbers(self, name: str, value: object) -> None:
         """Seconds and times are numbers, zero or more."""
-        with pytest.raises(InvalidCredentialsException, match=f"`{name}` is a number, zero"):
+        with pytest.raises(
+            InvalidCredentialsException, match=rf"Invalid `{name}`: .*\. Expected a number >= 0\."
+        ):
+            configured(**{name: value})
+
+    @pytest.mark.parametrize("name", ["request_timeout", "max_artifact_bytes"])
+    @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True])
+    def test_positive_numbers(self, name: str, value: object) -> None:
+        """A limit of nothing would end every call."""
+        with pytest.raises(
+            InvalidCredentialsException, match=rf"`{name}`: .*Expected a number > 0"
+        ):
             configured(**{name: value})
 
     @pytest.mark.parametrize("steps", ["dbt build", [1], {"dbt build": 1}])
@@ -192,7 +205,10 @@ class TestValidation:
     def test_wrong_type_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A value that dlt can't read as the setting's type is named with its setting."""
         monkeypatch.setenv("DBT_CLOUD__WAIT_SECONDS", "ten")
-        with pytest.raises(InvalidCredentialsException, match="`wait_seconds` is a float, not"):
+        with pytest.raises(
+            InvalidCredentialsException,
+            match=r"Invalid `wait_seconds`: 'ten'\. Expected a number >= 0\.",
+        ):
             configured()
 
 
@@ -243,7 +259,7 @@ class TestBaseApiUrl:
     @pytest.mark.parametrize("url", ["http://ab123.us1.dbt.com", "http://10.0.0.1", "ftp://x.y"])
     def test_plain_http(self, url: str) -> None:
         """The token does not travel in plain text."""
-        with pytest.raises(InvalidCredentialsException, match="could read the token"):
+        with pytest.raises(InvalidCredentialsException, match="would expose the token"):
             api_v2_url(url)
 
     @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:80", "[::1]:8080"])
@@ -294,7 +310,9 @@ class TestTriggerRequest:
     @pytest.mark.parametrize("data", ["cause", ["cause"], 1])
     def test_data_that_is_no_dict(self, data: object) -> None:
         """`data` that can't be a body is refused."""
-        with pytest.raises(InvalidCredentialsException, match="`data` is a dict of overrides"):
+        with pytest.raises(
+            InvalidCredentialsException, match=r"Invalid `data`: .*Expected a dict of overrides"
+        ):
             configured().trigger_request(data)  # type: ignore[arg-type]
 
 
@@ -311,4 +329,5 @@ def test_signatures_of_dlts_helper() -> None:
 
 def _positional(function: Callable[..., object]) -> list[inspect.Parameter]:
     parameters = inspect.signature(function).parameters.values()
-    return [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in parameters if p.kind in named]

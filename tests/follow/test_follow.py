@@ -14,6 +14,7 @@ from dlt.common.runtime.collector import DictCollector, LogCollector, NullCollec
 
 from dlt_dbt_cloud import (
     DBTCloudClientV2,
+    DBTCloudConfiguration,
     DBTCloudHTTPException,
     DBTCloudRun,
     DBTCloudRunFailedException,
@@ -22,11 +23,11 @@ from dlt_dbt_cloud import (
     run_dbt_cloud_job,
     wait_for_dbt_cloud_runs,
 )
+from dlt_dbt_cloud._call import Call, follow_runs
 from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.progress import collector_of
-from dlt_dbt_cloud._follow.watch import Watch, watch_all
-from dlt_dbt_cloud._start.begin import Started
-from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingTimer, configured, sample
+from dlt_dbt_cloud._io import run as run_program
+from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
 RUNS_URL = f"{ACCOUNT}/runs/"
@@ -41,6 +42,29 @@ def listed(runs: list[DBTCloudRun]) -> dict[str, Any]:
     """Returns the API's list of these runs."""
     pagination = {"count": len(runs), "total_count": len(runs)}
     return {"status": {"code": 200}, "data": runs, "extra": {"pagination": pagination}}
+
+
+@pytest.fixture
+def client(config: DBTCloudConfiguration) -> DBTCloudClientV2:
+    """The seam of the program, which retries by itself."""
+    return DBTCloudClientV2(credentials=config, outage_timeout=0)
+
+
+def followed(client: DBTCloudClientV2, run: DBTCloudRun, collector: Any = None) -> DBTCloudRun:
+    """Returns a run when it has finished, in virtual time."""
+    call = Call(JumpingIO(), client, configured(), collector)
+
+    async def program() -> DBTCloudRun:
+        return await call.report(await call.follow(run))
+
+    return run_program(program())
+
+
+def watch_all(
+    client: DBTCloudClientV2, config: DBTCloudConfiguration, runs: list[DBTCloudRun]
+) -> list[DBTCloudRun]:
+    """Returns runs when all have finished, in virtual time."""
+    return run_program(follow_runs(JumpingIO(), client, config, runs))
 
 
 class Recorder(DictCollector):
@@ -64,8 +88,7 @@ class TestProgress:
         self, client: DBTCloudClientV2, collector: Any, name: str = "run_queued"
     ) -> DBTCloudRun:
         """Watches a run with a collector."""
-        run = a_run(RUN_ID, name)
-        return Watch(client, configured(), Started(run, is_own=True), collector).conclude()
+        return followed(client, a_run(RUN_ID, name), collector)
 
     def test_queue_step_and_time(
         self, client: DBTCloudClientV2, api: responses.RequestsMock
@@ -185,7 +208,7 @@ class TestHistory:
     def test_request(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """The last successful runs of the job, the run itself not among them."""
         api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (RUN_ID, 1, 2, 3)]))
-        usual = usual_times(client, a_run(RUN_ID))
+        usual = run_program(usual_times(JumpingIO(), client, a_run(RUN_ID)))
         assert usual is not None
         assert (usual.queued, usual.ran) == (4, 110)
         query = parse_qs(urlsplit(api.calls[0].request.url or "").query)
@@ -199,16 +222,18 @@ class TestHistory:
         ]
         whole = [a_run(n, "run_success") for n in (1, 2, 3)]
         api.get(RUNS_URL, json=listed([*short, *whole]))
-        usual = usual_times(client, a_run(RUN_ID))
+        usual = run_program(usual_times(JumpingIO(), client, a_run(RUN_ID)))
         assert usual is not None
         assert usual.ran == 110
-        assert usual_times(client, a_run(RUN_ID, retrying_run_id=9)) is None
+        assert (
+            run_program(usual_times(JumpingIO(), client, a_run(RUN_ID, retrying_run_id=9))) is None
+        )
         assert len(api.calls) == 1
 
     def test_unreadable(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """A history that can't be read is done without, at once."""
         api.get(RUNS_URL, status=503)
-        assert usual_times(client, a_run(RUN_ID)) is None
+        assert run_program(usual_times(JumpingIO(), client, a_run(RUN_ID))) is None
         assert len(api.calls) == 1
 
 
@@ -219,7 +244,8 @@ class TestManyRuns:
         """Has the API answer looks at several runs: for each, its samples one after the other."""
 
         def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-            ids = json.loads(parse_qs(urlsplit(request.url or "").query)["pk__in"][0])
+            query = parse_qs(urlsplit(request.url or "").query)
+            ids = json.loads(query["pk__in"][0]) if "pk__in" in query else [99]
             names = {i: statuses[i] for i in ids if i in statuses}
             runs = [a_run(i, n.pop(0) if len(n) > 1 else n[0]) for i, n in names.items()]
             return 200, {}, json.dumps(listed(runs))
@@ -282,13 +308,19 @@ class TestManyRuns:
         with pytest.raises(DBTCloudWaitTimeoutException) as caught:
             watch_all(client, configured(wait_timeout=30), [a_run(n) for n in (1, 2, 3)])
         assert [run.id for run in caught.value.runs] == [2, 3]
-        assert log.records[-1].message == "To reattach: wait_for_dbt_cloud_runs([2, 3])"
+        assert (
+            log.records[-1].message
+            == "Still in progress. To reattach: wait_for_dbt_cloud_runs([2, 3])"
+        )
 
-    def test_progress(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
-        """The collector counts the runs that have ended."""
+    def test_progress(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The collector of the active pipeline counts the runs that have finished."""
         self.world(api, {1: ["run_success"], 2: ["run_running", "run_success"]})
         recorder = Recorder()
-        watch_all(client, configured(), [a_run(1), a_run(2)], recorder)
+        dlt.pipeline("p", pipelines_dir="pipelines", progress=recorder)
+        watch_all(client, configured(), [a_run(1), a_run(2)])
         assert recorder.shown == [("Runs", 1, 2, None), ("Runs", 1, 2, None)]
 
     def test_ids(self, api: responses.RequestsMock) -> None:
@@ -310,19 +342,8 @@ class TestManyRuns:
 
     def test_malformed_id(self) -> None:
         """What is no id is refused before any request."""
-        with pytest.raises(InvalidCredentialsException, match="`run_id` is a number"):
+        with pytest.raises(InvalidCredentialsException, match="Invalid `run_id`: 'abc'"):
             wait_for_dbt_cloud_runs(["abc"], configured())
-
-
-def test_history_sharpens_the_schedule(
-    client: DBTCloudClientV2, api: responses.RequestsMock, timer: JumpingTimer
-) -> None:
-    """A job that usually takes long is not looked at every second."""
-    api.get(RUNS_URL, json=listed([a_run(n, "run_success") for n in (1, 2, 3)]))
-    api.get(RUN_URL, json=sample("run_queued"))
-    api.get(RUN_URL, json=sample("run_success_related"))
-    Watch(client, configured(), Started(a_run(RUN_ID, "run_queued"), is_own=True)).conclude()
-    assert timer.sleeps[0] == 50
 
 
 def test_progress_of_the_loads_pipeline(

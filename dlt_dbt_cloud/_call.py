@@ -1,0 +1,239 @@
+"""One call of a user: `start`, `follow`, `report`, on any IO and any implementation of the seam."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from dlt.common.pipeline import LoadInfo
+from dlt.common.runtime import signals
+from dlt.common.runtime.collector_base import Collector
+
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._follow.first import first_read, first_reads
+from dlt_dbt_cloud._follow.last_words import last_words
+from dlt_dbt_cloud._follow.many import FollowMany
+from dlt_dbt_cloud._follow.progress import Progress, collector_of
+from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
+from dlt_dbt_cloud._follow.watch import Watch
+from dlt_dbt_cloud._io import IO, Blocking, Patience, logger
+from dlt_dbt_cloud._report import report
+from dlt_dbt_cloud._start import settled, start
+from dlt_dbt_cloud._start.job import find_job
+from dlt_dbt_cloud._start.load import load_age, load_cause, load_tag
+from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.trigger import Trigger
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
+from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
+from dlt_dbt_cloud.run import DBTCloudRun
+
+
+class Call:
+    """One call: its settings, its deadline and its run.
+
+    Args:
+        io: The world.
+        api: The API.
+        config: The settings.
+        collector: What shows the progress, None to show none.
+    """
+
+    def __init__(
+        self,
+        io: IO,
+        api: RunsApi,
+        config: DBTCloudConfiguration,
+        collector: Collector | None = None,
+    ) -> None:
+        self.api = api
+        self.config = config
+        self.limits = Limits(
+            io.now() + config.wait_timeout, config.wait_seconds, config.outage_timeout
+        )
+        self.io = io.until(self.limits.deadline + LAST_POLL)
+        self.collector = collector
+        self.watch = Watch(io, collector)
+
+    def last_words(self) -> AbstractAsyncContextManager[None]:
+        """Lets the call not end without a word about a run that is in progress."""
+        cancel = self.config.cancel_on_abort
+        return last_words(self.io, self.api, self.watch, cancel_on_abort=cancel)
+
+    async def job_id(self) -> int:
+        """Returns the id of the configured job.
+
+        Raises:
+            InvalidCredentialsException: Neither an id nor a name is configured.
+            DBTCloudJobNotUniqueException: No job has the name, or several have.
+        """
+        config = self.config
+        if config.job_id or not config.job_name:
+            return required_id("job_id", config.job_id)
+        where = {"project_id": config.project_id, "environment_id": config.environment_id}
+        patience = Patience(self.limits.outage_timeout)
+        return await find_job(self.io, self.api, config.job_name, patience, **where)
+
+    async def order(self, data: Mapping[str, Any] | None, load_info: LoadInfo | None) -> RunOrder:
+        """Returns what is to run."""
+        config, job_id = self.config, await self.job_id()
+        request = config.trigger_request(data)
+        order = RunOrder(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
+        if load_info is None or not load_info.loads_ids:
+            return order  # a load that brought nothing has no identity
+        if request.get("cause") in (None, "", DBTCloudConfiguration.cause):
+            request["cause"] = load_cause(load_info)
+        tag, age = load_tag(load_info, job_id, request), load_age(load_info)
+        return replace(order, tag=tag, age=age, is_shared=True)
+
+    async def start(self, order: Order) -> DBTCloudRun:
+        """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
+        self.watch.order = order
+        retries = self.config.retry_failed if self.config.wait_for_outcome else 0
+        started = await start(
+            self.io,
+            self.api,
+            order,
+            outage_timeout=self.limits.outage_timeout,
+            may_retry=retries > 0,
+        )
+        self.watch.took(started, order)
+        return started
+
+    async def follow(self, started: DBTCloudRun, order: Order | None = None) -> DBTCloudRun:
+        """Returns the run when it has finished, if that is to be waited for."""
+        if self.config.wait_for_outcome:
+            follow = Follow(self.io, self.api, self.watch, self.limits, order)
+            return await follow.to_the_end(started)
+        if order:
+            started = await settled(self.io, self.api, order, started)
+            self.watch.took(started, order)
+        return started
+
+    async def follow_many(self, runs: dict[int, DBTCloudRun]) -> dict[int, DBTCloudRun]:
+        """Returns runs by their ids when all have finished.
+
+        Raises:
+            DBTCloudHTTPException: One can't be read any more.
+            DBTCloudRunException: With `raise_on_failure`, one did not succeed.
+        """
+        follow = FollowMany(self.io, self.api, self.limits, runs)
+        try:
+            with Progress(self.collector, "dbt Cloud runs", self.io) as progress:
+                async for finished in follow.finished():
+                    follow.runs[finished.id] = await report(self.io, self.api, finished)
+                    tell(follow.runs[finished.id])
+                    progress.show_finished(1, len(runs))
+        except BaseException:
+            ids = [run.id for run in follow.in_progress]
+            logger.warning("Still in progress. To reattach: wait_for_dbt_cloud_runs(%s)", ids)
+            raise
+        for error in follow.errors.values():
+            raise error
+        for finished in follow.runs.values() if self.config.raise_on_failure else ():
+            finished.raise_on_failure()
+        return follow.runs
+
+    async def retry(self, failed: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run that continues a failed one, when it has finished.
+
+        Raises:
+            DBTCloudHTTPException: The API refused.
+        """
+        order = RetryOrder(job_id=failed.job_id, failed_id=failed.id)
+        self.watch.order, self.watch.run = order, None
+        started = await Trigger(self.io, self.api, order, self.limits.outage_timeout).once()
+        self.watch.took(started, order)
+        return await self.follow(started, order)
+
+    async def retry_failed(self, finished: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run, or the last of the runs that continue it."""
+        for _ in range(self.config.retry_failed if self.config.wait_for_outcome else 0):
+            if not finished.is_error:
+                break
+            if refusal := finished.retry_refusal:
+                logger.warning("%s", refusal)
+                break
+            try:
+                logger.warning("Run %d failed. Retrying from its failed step.", finished.id)
+                finished = await self.retry(finished)
+            except DBTCloudHTTPException as error:
+                logger.warning("Run %d was not retried. %s", finished.id, error)
+                break
+        return finished
+
+    async def report(self, found: DBTCloudRun) -> DBTCloudRun:
+        """Returns a run as it is told to the caller."""
+        if found.is_complete:
+            found.usual = self.watch.usual
+            found = await report(self.io, self.api, found)
+            if self.config.raise_on_failure:
+                found.raise_on_failure()
+            tell(found)
+        else:
+            logger.info("%s", self.watch.last_words())
+        await self.io.sleep(0)  # raises for a signal that came last
+        return found
+
+
+def tell(found: DBTCloudRun) -> None:
+    """Logs the outcome of a run."""
+    logger.log(logging.INFO if found.is_success else logging.ERROR, "%s", found)
+
+
+@contextmanager
+def blocking(
+    config: DBTCloudConfiguration, stop: threading.Event | None = None
+) -> Iterator[tuple[Blocking, DBTCloudClientV2]]:
+    """Yields the time and the API of a call that blocks. The programs retry by themselves."""
+    with signals.intercepted_signals():
+        api = DBTCloudClientV2(credentials=config, outage_timeout=0)
+        yield Blocking(config.request_timeout, stop), api
+
+
+async def run_job(
+    io: IO,
+    api: RunsApi,
+    config: DBTCloudConfiguration,
+    data: Mapping[str, Any] | None = None,
+    load_info: LoadInfo | None = None,
+) -> DBTCloudRun:
+    """Does what `run_dbt_cloud_job` does."""
+    if load_info is not None:
+        load_info.raise_on_failed_jobs()
+    call = Call(io, api, config, collector_of(load_info))
+    async with call.last_words():
+        order = await call.order(data, load_info)
+        found = await call.follow(await call.start(order), order)
+        while found.is_cancelled and found.id in order.covering:  # by the caller that created it
+            found = await call.follow(await call.start(order), order)
+        return await call.report(await call.retry_failed(found))
+
+
+async def follow_run(io: IO, api: RunsApi, config: DBTCloudConfiguration) -> DBTCloudRun:
+    """Does what `get_dbt_cloud_run_status` does."""
+    run_id = required_id("run_id", config.run_id)
+    call = Call(io, api, config, collector_of())
+    async with call.last_words():
+        found = await first_read(call.io, api, run_id, call.limits)
+        call.watch.saw(found)
+        return await call.report(await call.follow(found))
+
+
+async def follow_runs(
+    io: IO,
+    api: RunsApi,
+    config: DBTCloudConfiguration,
+    runs: Iterable[DBTCloudRun | int | str],
+) -> list[DBTCloudRun]:
+    """Does what `wait_for_dbt_cloud_runs` does."""
+    given = list(runs)
+    known = {run.id: run for run in given if isinstance(run, DBTCloudRun)}
+    ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in given]
+    call = Call(io, api, config, collector_of())
+    new = await first_reads(call.io, api, [i for i in ids if i not in known], call.limits)
+    finished = await call.follow_many({**known, **new})
+    await io.sleep(0)  # raises for a signal that came last
+    return [finished[run_id] for run_id in ids]

@@ -1,0 +1,97 @@
+"""Waits for many runs at once, with one request for every hundred of them."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from dlt_dbt_cloud._api import PAGE, RunsApi
+from dlt_dbt_cloud._follow.schedule import poll_interval
+from dlt_dbt_cloud._follow.wait import LAST_POLL, REFUSAL_GRACE, Limits, unreachable
+from dlt_dbt_cloud._io import IO, logger, retry
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudHTTPException
+from dlt_dbt_cloud.run import DBTCloudRun
+
+
+class FollowMany:
+    """A wait for many runs, each with an outcome of its own.
+
+    Args:
+        io: The world.
+        api: The API.
+        limits: How long and how often to poll.
+        runs: The runs by id, as last read.
+
+    Attributes:
+        errors: Why runs could not be read to their end, by id.
+    """
+
+    def __init__(self, io: IO, api: RunsApi, limits: Limits, runs: dict[int, DBTCloudRun]) -> None:
+        self.io = io.until(limits.deadline + LAST_POLL)
+        self.api = api
+        self.limits = limits
+        self.runs = runs
+        self.errors: dict[int, DBTCloudAPIException] = {}
+        self._told: set[int] = set()
+        self._lost_since: dict[int, float] = {}
+
+    @property
+    def in_progress(self) -> list[DBTCloudRun]:
+        """The runs that are still waited for."""
+        return [self.runs[run_id] for run_id in self._waiting]
+
+    @property
+    def _waiting(self) -> list[int]:
+        return [run_id for run_id in self.runs if run_id not in {*self._told, *self.errors}]
+
+    async def finished(self) -> AsyncIterator[DBTCloudRun]:
+        """Yields each run when it has finished.
+
+        Raises:
+            DBTCloudWaitTimeoutException: Some are still in progress at the deadline.
+            DBTCloudRunUnreachableException: The API stayed unavailable.
+        """
+        started = self.io.now()
+        while self._waiting:
+            await self._read(started)
+            for run in self.in_progress:
+                if run.is_complete:
+                    self._told.add(run.id)
+                    yield run
+            self.limits.check(self.io, started, self.in_progress)
+            if self._waiting:
+                await self._pause(started)
+
+    async def _pause(self, started: float) -> None:
+        interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
+        await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
+
+    async def _read(self, started: float) -> None:
+        waiting = self._waiting
+        for chunk in (waiting[start : start + PAGE] for start in range(0, len(waiting), PAGE)):
+            try:
+                page = await retry(
+                    self.io, self.limits.patience, self.api.get_runs, pk__in=chunk, limit=PAGE
+                )
+            except DBTCloudAPIException as error:
+                self.limits.check(self.io, started, self.in_progress)
+                raise unreachable(error, self.in_progress) from error
+            read = {run.id for run in page.items if run.id in chunk}
+            self._saw(run for run in page.items if run.id in read)
+            for run_id in set(chunk) - read:
+                await self._read_alone(run_id)
+
+    async def _read_alone(self, run_id: int) -> None:
+        """Reads a run that a list doesn't show: the API's answer says why."""
+        try:
+            self._saw([await self.io.call(self.api.get_run_status, run_id)])
+            self._lost_since.pop(run_id, None)
+        except DBTCloudAPIException as error:
+            since = self._lost_since.setdefault(run_id, self.io.now())
+            is_refused = isinstance(error, DBTCloudHTTPException) and not error.is_transient
+            if is_refused and self.io.now() - since >= REFUSAL_GRACE:
+                self.errors[run_id] = error
+                logger.error("%s", error)
+
+    def _saw(self, runs: Iterable[DBTCloudRun]) -> None:
+        for run in runs:
+            if self.runs[run.id].activity != run.activity:
+                logger.info("dbt Cloud run %d: %s", run.id, run.activity)
+            self.runs[run.id] = run

@@ -1,0 +1,85 @@
+"""The local dbt Cloud that wraps a script or a test: it wins over all that is configured.
+
+It says so in one environment variable, which threads and subprocesses see too.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dlt_dbt_cloud._settings.checks import api_v2_url
+from dlt_dbt_cloud._settings.layers import Found, Given, Layer
+from dlt_dbt_cloud.exceptions import InvalidCredentialsException
+
+VARIABLE: Final = "LOCAL_DBT_CLOUD"
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """What a client needs to know about the local dbt Cloud.
+
+    Attributes:
+        base_api_url: Where it listens.
+        account_id: Its account.
+        api_token: Its token.
+        jobs: Names of its jobs by their ids. The first runs if no other one is meant.
+    """
+
+    base_api_url: str
+    account_id: str
+    api_token: str = field(repr=False)
+    jobs: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> "LocalCloud | None":
+        """Returns the one that wraps this process, if there is one."""
+        text = os.environ.get(VARIABLE)
+        return cls(**json.loads(text)) if text else None
+
+    def to_environment(self) -> dict[str, str]:
+        """Returns the environment variable for the processes that it wraps."""
+        return {VARIABLE: json.dumps(vars(self))}
+
+    def override(self, found: Found, layers: Sequence[Layer]) -> None:
+        """Replaces the settings that would lead elsewhere.
+
+        Raises:
+            InvalidCredentialsException: The caller passes another host.
+        """
+        if isinstance(found.layers.get("base_api_url"), Given):
+            self._check_host(api_v2_url(found.values["base_api_url"]))
+        ours = {
+            "base_api_url": self.base_api_url,
+            "account_id": self.account_id,
+            "api_token": self.api_token,
+            "job_id": self._job_id(layers),
+            **dict.fromkeys(("job_name", "project_id", "environment_id")),
+        }
+        for name, value in ours.items():
+            found.values[name] = value
+            found.layers.pop(name, None)
+
+    def __str__(self) -> str:
+        return f"the local dbt Cloud at {self.base_api_url}"
+
+    def _check_host(self, url: str) -> None:
+        if url != api_v2_url(self.base_api_url):
+            raise InvalidCredentialsException(
+                f"`base_api_url` is passed as {url}, but this process runs against {self} and may"
+                " use no other host."
+            )
+
+    def _job_id(self, layers: Sequence[Layer]) -> str:
+        """Returns the job that is configured if it is a local one, else the first."""
+        default = next(iter(self.jobs))
+        ids = {name: job_id for job_id, name in self.jobs.items()} | {i: i for i in self.jobs}
+        for layer in layers:
+            for name in ("job_id", "job_name"):
+                job_id = ids.get(str(layer.get(name, str)).strip())
+                # `DBT_CLOUD__JOB_ID` of the wrapper is no choice: a section may make one.
+                is_chosen = job_id != default or name == "job_name" or isinstance(layer, Given)
+                if job_id and is_chosen:
+                    return job_id
+        return default

@@ -1,0 +1,202 @@
+"""The settings: each name, default, meaning and check in one place."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, List  # noqa: UP035  # dlt reads it
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue
+from typing_extensions import Self
+
+from dlt_dbt_cloud._api import TRIGGER_FIELDS
+from dlt_dbt_cloud._io import logger
+from dlt_dbt_cloud._settings.checks import (
+    digits,
+    flag,
+    not_negative,
+    positive,
+    steps,
+    token,
+    url,
+    whole,
+)
+from dlt_dbt_cloud._settings.messages import malformed, nearest, redacted
+from dlt_dbt_cloud._settings.places import SECTION
+from dlt_dbt_cloud.exceptions import InvalidCredentialsException
+
+
+def _setting(default: Any, doc: str, check: Callable[[str, Any], Any] | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc, "check": check})
+
+
+@configspec
+class DBTCloudConfiguration(BaseConfiguration):
+    """Settings of a dbt Cloud job and of the wait for its runs, all of them in `[dbt_cloud]`.
+
+    An instance is what `credentials=` takes: its fields then win over those in the files and the
+    environment, and the fields that it leaves out are looked up there.
+    """
+
+    # Without a section of its own a bare `PROJECT_ID` in the environment would be taken for ours.
+    __section__: ClassVar[str] = SECTION
+
+    api_token: TSecretStrValue = _setting(
+        "",
+        'Service token or personal access token. To run a job it needs the permission "Job'
+        ' runner".',
+        token,
+    )
+    account_id: str | None = _setting(None, "Id of the account, digits.", digits)
+    job_id: str | None = _setting(None, "Id of the job to run, digits.", digits)
+    project_id: str | None = _setting(
+        None, "Id of the project in which `job_name` is looked up.", digits
+    )
+    environment_id: str | None = _setting(
+        None, "Id of the environment in which `job_name` is looked up.", digits
+    )
+    run_id: str | None = _setting(
+        None, "Id of the run that `get_dbt_cloud_run_status` reads.", digits
+    )
+
+    cause: str = _setting(
+        "Triggered via API",
+        "Why the job runs: shown in dbt Cloud and passed into the run as `DBT_CLOUD_RUN_REASON`.",
+    )
+    git_sha: str | None = _setting(None, "Commit to check out. Wins over `git_branch`.")
+    git_branch: str | None = _setting(None, "Branch to check out.")
+    schema_override: str | None = _setting(
+        None, "Schema to build into instead of the environment's."
+    )
+    dbt_version_override: str | None = _setting(None, "dbt version to run with.")
+    target_name_override: str | None = _setting(None, "`target.name` that the models see.")
+    threads_override: int | None = _setting(None, "Threads that dbt runs with.", whole)
+    generate_docs_override: bool | None = _setting(
+        None, "Whether the run generates the documentation.", flag
+    )
+    timeout_seconds_override: int | None = _setting(
+        None, "Seconds after which dbt Cloud ends the run.", whole
+    )
+    steps_override: List[str] | None = _setting(  # noqa: UP006
+        None,
+        'dbt commands to run instead of the job\'s, e.g. `["dbt build --select flights"]`.',
+        steps,
+    )
+    azure_pull_request_id: int | None = _setting(
+        None, "Pull request that the run belongs to.", whole
+    )
+    github_pull_request_id: int | None = _setting(
+        None, "Pull request that the run belongs to.", whole
+    )
+    gitlab_merge_request_id: int | None = _setting(
+        None, "Merge request that the run belongs to.", whole
+    )
+    non_native_pull_request_id: int | None = _setting(
+        None, "Pull request that the run belongs to, of another git provider.", whole
+    )
+
+    base_api_url: str = _setting(
+        "https://cloud.getdbt.com/api",
+        "Access URL of the account: host or URL, with or without `/api`, `/api/v2`.",
+        url,
+    )
+    job_name: str | None = _setting(None, "Exact name of the job to run, instead of `job_id`.")
+    wait_for_outcome: bool = _setting(True, "Whether to wait until the run has finished.", flag)
+    wait_seconds: float = _setting(10, "Maximum polling interval in seconds.", not_negative)
+    wait_timeout: float = _setting(
+        24 * 60 * 60,
+        "Maximum wait in seconds, by default dbt Cloud's own limit on a run.",
+        not_negative,
+    )
+    raise_on_failure: bool = _setting(
+        False, "Whether a run that did not succeed raises an exception.", flag
+    )
+    retry_failed: int = _setting(
+        0, "How many times a failed run is retried from its failed step.", not_negative
+    )
+    cancel_on_abort: bool = _setting(
+        False,
+        "Whether Ctrl-C, SIGTERM and the deadline cancel the run that this call has triggered.",
+        flag,
+    )
+    reuse_queued: bool = _setting(
+        False,
+        "Whether to wait for a run of the job that is still queued, with the same overrides,"
+        " instead of triggering one: it will see this load too.",
+        flag,
+    )
+    outage_timeout: float = _setting(
+        10 * 60,
+        "How long to retry while the API is unavailable, in seconds. More than the five minutes"
+        " for which dbt Cloud blocks an account over its rate limit.",
+        not_negative,
+    )
+    request_timeout: float = _setting(60.0, "Maximum total time of a request in seconds.", positive)
+    max_artifact_bytes: int = _setting(
+        256 * 1024 * 1024, "Maximum size of an artifact in bytes.", positive
+    )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remembers what was passed, so that a passed default wins too."""
+        self = super().__new__(cls)
+        # Past the fields of the dataclass, as it is none of the settings.
+        self.__dict__["_passed"] = {*_names(cls, args), *kwargs}
+        return self
+
+    def explicit(self) -> dict[str, Any]:
+        """Returns the fields that were passed or set, and all fields once they are resolved.
+
+        None resets a setting that has None as its default. Else it means that none was passed.
+        """
+        if self.is_resolved():
+            return dict(self)
+        names = {*self.__dict__.get("_passed", ()), *self.as_dict_nondefault()}
+        resettable = (name for name in names if getattr(type(self), name) is None)
+        kept = {*resettable, *(name for name in names if self[name] is not None)}
+        return {name: self[name] for name in kept}
+
+    def on_resolved(self) -> None:
+        """Checks all settings and brings them to one form.
+
+        Raises:
+            InvalidCredentialsException: If one or more are malformed.
+        """
+        if problems := list(self._problems()):
+            raise InvalidCredentialsException(redacted("\n".join(problems), [str(self.api_token)]))
+
+    def _problems(self) -> Iterator[str]:
+        """Yields what is malformed, and brings the rest to one form."""
+        for name in self:
+            if check := self.__dataclass_fields__[name].metadata["check"]:
+                try:
+                    self[name] = check(name, self[name])
+                except InvalidCredentialsException as error:
+                    yield str(error)
+        host = str(self.base_api_url)
+        if redacted(host, [str(self.api_token)]) != host:
+            yield "Invalid `base_api_url`: it contains a token."
+
+    def trigger_request(self, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the body of the trigger request: the configured overrides, then `data` as given.
+
+        A key of `data` that the API does not know is sent, with a warning: the API ignores it
+        silently, and a run with a misspelt `schema_override` builds into the wrong schema.
+        """
+        if data is not None and not isinstance(data, Mapping):
+            raise malformed("data", "a dict of overrides", data)
+        request = {name: self[name] for name in TRIGGER_FIELDS if self[name] not in (None, "", [])}
+        if "git_sha" in request:
+            request.pop("git_branch", None)
+        if (data or {}).get("git_branch"):
+            request.pop("git_sha", None)  # what is passed wins over a configured commit
+        for key in set(data or {}).difference(TRIGGER_FIELDS):
+            known = f" It knows {', '.join(TRIGGER_FIELDS)}."
+            hint = nearest(str(key), TRIGGER_FIELDS) or known
+            logger.warning("dbt Cloud ignores `%s` in `data`.%s", key, hint)
+        return {**request, **(data or {})}
+
+
+def _names(spec: type[BaseConfiguration], args: tuple[Any, ...]) -> Iterator[str]:
+    """Yields the names of the fields that positional arguments set."""
+    names = (name for name, field in spec.__dataclass_fields__.items() if field.init)
+    return (name for name, _ in zip(names, args, strict=False))

@@ -1,0 +1,102 @@
+"""Settles all callers on one run: the oldest of a tag is followed, younger ones are cancelled.
+
+dbt Cloud runs the runs of one job one after the other. So while the oldest is in progress, a second
+one waits in the queue, where it can be cancelled before it does anything.
+"""
+
+from typing import NamedTuple
+
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._io import IO, Patience, logger
+from dlt_dbt_cloud._start.order import Order
+from dlt_dbt_cloud._start.search import Found, search
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException
+from dlt_dbt_cloud.run import DBTCloudRun
+
+
+class Verdict(NamedTuple):
+    """What to do about the runs of an order.
+
+    Attributes:
+        follow: The run that all callers return.
+        cancel: Runs that would do the same work again, still in the queue.
+        doubles: Runs that do, or have done, the same work again.
+    """
+
+    follow: DBTCloudRun
+    cancel: list[DBTCloudRun]
+    doubles: list[DBTCloudRun]
+
+
+def judge(order: Order, followed: DBTCloudRun, found: Found) -> Verdict:
+    """Returns what to do about the runs of an order.
+
+    Args:
+        order: The order.
+        followed: The run that the caller follows, as last read. The list may not show it yet.
+        found: The runs of the job, as listed now.
+    """
+    listed = found.listed.get(followed.id, followed)
+    current = listed if listed.is_complete else followed
+    if order.is_shared and (current.is_error or current.is_timed_out):
+        return Verdict(current, [], [])  # another call may well run the load anew
+    unlisted = [] if current.id in found.listed else [current]
+    own = [run for run in [*found.own, *unlisted] if run.in_progress or run.is_success]
+    own.sort(key=lambda run: run.id)
+    reusable = [run for run in found.runs if order.reuses(run) and run.id < current.id]
+    if reusable and current.is_queued:
+        return Verdict(reusable[0], [run for run in own if run.is_queued], [])
+    oldest = own[0] if own else current
+    if current.id < oldest.id and not current.is_cancelled:
+        oldest = current
+    younger = [run for run in own if run.id > oldest.id]
+    doubles = [run for run in younger if not run.is_queued]
+    return Verdict(oldest, [run for run in younger if run.is_queued], doubles)
+
+
+async def settle(
+    io: IO, api: RunsApi, order: Order, followed: DBTCloudRun
+) -> tuple[DBTCloudRun, bool]:
+    """Looks once for other runs of the order, and cancels those in the queue.
+
+    Returns:
+        The run to follow, and whether the list shows the run that was followed so far.
+    """
+    try:
+        found = await search(io, api, order, Patience(0.0))
+        verdict = judge(order, followed, found)
+        if order.reuses(verdict.follow) and not await is_queued(io, api, verdict.follow):
+            return followed, followed.id in found.listed
+    except DBTCloudAPIException as error:
+        logger.warning("Couldn't check that run %d is the only one: %s", followed.id, error)
+        return followed, False
+    order.covering.update(run.id for run in found.runs if order.reuses(run))
+    for run in verdict.cancel:
+        await _cancel(io, api, run, verdict.follow)
+    for run in verdict.doubles:
+        _report(order, run, verdict.follow)
+    return verdict.follow, followed.id in found.listed
+
+
+async def is_queued(io: IO, api: RunsApi, run: DBTCloudRun) -> bool:
+    """Returns True if a run is certainly in the queue. A list may be older than it looks."""
+    try:
+        return (await io.call(api.get_run_status, run.id)).is_queued
+    except DBTCloudAPIException:
+        return False
+
+
+async def _cancel(io: IO, api: RunsApi, run: DBTCloudRun, followed: DBTCloudRun) -> None:
+    try:
+        await io.call(api.cancel_run, run.id)
+    except DBTCloudAPIException as error:  # the next look tries again
+        logger.warning("Couldn't cancel run %d, a duplicate: %s", run.id, error)
+    else:
+        logger.warning("Cancelled run %d in the queue in favour of run %d.", run.id, followed.id)
+
+
+def _report(order: Order, run: DBTCloudRun, followed: DBTCloudRun) -> None:
+    if run.id not in order.doubles:
+        text = "Job %d ran twice for the same work: %s and %s"
+        logger.error(text, run.job_id, followed.url, run.url)
+    order.doubles.add(run.id)

@@ -1,0 +1,157 @@
+"""What is to be created exactly once: a run of a job, or the retry of a failed run.
+
+The API has no idempotency key, so the trigger of a run carries a tag in its `cause`. The tag comes
+first: there it survives if the cause is cut, and it has no character that is ever escaped.
+"""
+
+import math
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dlt_dbt_cloud._api import TRIGGER_FIELDS, RunsApi
+from dlt_dbt_cloud.run import DBTCloudRun
+
+MAX_CAUSE: Final = 255
+"""Maximum length of a `cause` in characters (apache/airflow#34676)."""
+
+
+def new_tag() -> str:
+    """Returns a tag for one call."""
+    return f"dlt:{secrets.token_hex(8)}"
+
+
+def tagged(cause: str, tag: str) -> str:
+    """Returns the tag and the cause, in at most 255 characters."""
+    text = f"[{tag}] {cause.strip()}".rstrip()
+    return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 1] + "…"
+
+
+def cause_of(run: DBTCloudRun) -> str | None:
+    """Returns the cause of a run, None if the answer doesn't show it."""
+    trigger = run.get("trigger")
+    cause = trigger.get("cause") if isinstance(trigger, Mapping) else None
+    return cause if isinstance(cause, str) else None
+
+
+def overrides(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a request, or the trigger of a run, makes different from the job."""
+    fields = (name for name in TRIGGER_FIELDS if name != "cause")
+    return {name: trigger[name] for name in fields if trigger.get(name) not in (None, "", [])}
+
+
+@dataclass(kw_only=True)
+class Order(ABC):
+    """Something to create exactly once.
+
+    Attributes:
+        job_id: The job.
+        is_shared: Whether other calls may have the same order: it is for a load.
+        age: Maximum seconds since the first such call.
+        reuse_queued: Whether a queued run with the same overrides will do.
+        sent_at: When the request was first sent, on the clock of `IO.now`.
+        is_open: Whether it was sent, and may have created a run.
+        is_ambiguous: Whether an answer to the request was lost.
+        covering: Ids of runs of others that were seen in the queue, and so cover the load.
+        doubles: Ids of runs that were reported to do the same work again.
+    """
+
+    job_id: int
+    is_shared: bool = False
+    age: float = 0.0
+    reuse_queued: bool = False
+    sent_at: float = math.inf
+    is_open: bool = False
+    is_ambiguous: bool = False
+    covering: set[int] = field(default_factory=set)
+    doubles: set[int] = field(default_factory=set)
+
+    @property
+    def needs_looks(self) -> bool:
+        """Whether there may be other runs of the order."""
+        return self.is_shared or self.is_ambiguous or self.reuse_queued
+
+    @property
+    @abstractmethod
+    def mark(self) -> str:
+        """What to look for among the runs of the job."""
+
+    @abstractmethod
+    def post(self, api: RunsApi) -> DBTCloudRun:
+        """Creates the run, in one request."""
+
+    @abstractmethod
+    def owns(self, run: DBTCloudRun) -> bool | None:
+        """Returns whether an order like this created a run, None if the answer doesn't show it."""
+
+    def reuses(self, run: DBTCloudRun) -> bool:
+        """Returns True if a run of another, as listed, will do: it is queued, and sees the load."""
+        del run
+        return False
+
+
+@dataclass(kw_only=True)
+class RunOrder(Order):
+    """A run of a job.
+
+    Attributes:
+        request: The trigger request.
+        tag: Tells the run from others.
+    """
+
+    request: Mapping[str, Any]
+    tag: str = field(default_factory=new_tag)
+
+    @property
+    def mark(self) -> str:
+        """What to look for among the runs of the job."""
+        return f"[{self.tag}] in its cause"
+
+    def post(self, api: RunsApi) -> DBTCloudRun:
+        """Creates the run."""
+        cause = tagged(str(self.request.get("cause") or ""), self.tag)
+        return api.post_run(self.job_id, {**self.request, "cause": cause})
+
+    def owns(self, run: DBTCloudRun) -> bool | None:
+        """Returns whether the cause of a run has the tag."""
+        cause = cause_of(run)
+        return None if cause is None else self.tag in cause
+
+    def reuses(self, run: DBTCloudRun) -> bool:
+        """Returns True if a run of another builds the same, and has not started."""
+        if not self.reuse_queued or self.owns(run) is not False:
+            return False
+        is_of_job = run.job_id == self.job_id  # a list may ignore the filter
+        return is_of_job and run.is_queued and overrides(run["trigger"]) == overrides(self.request)
+
+
+@dataclass(kw_only=True)
+class RetryOrder(Order):
+    """A run that continues a failed run from its failed step.
+
+    Attributes:
+        failed_id: The failed run. Only the last run of a job can be retried, so its retry is newer.
+    """
+
+    failed_id: int
+
+    @property
+    def mark(self) -> str:
+        """What to look for among the runs of the job."""
+        return f"retrying_run_id {self.failed_id}"
+
+    def post(self, api: RunsApi) -> DBTCloudRun:
+        """Creates the retry."""
+        return api.post_retry(self.failed_id)
+
+    def owns(self, run: DBTCloudRun) -> bool | None:
+        """Returns whether a run is the retry: by the run that it names, else by its category."""
+        if run.id <= self.failed_id:
+            return False
+        if isinstance(run.get("retrying_run_id"), int):
+            return bool(run["retrying_run_id"] == self.failed_id)
+        trigger = run.get("trigger")
+        category = trigger.get("cause_category") if isinstance(trigger, Mapping) else None
+        return category == "rerun" if category else None

@@ -1,0 +1,168 @@
+"""Reads what a list of runs does not tell about them, as far as the API lets it be read."""
+
+import threading
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from dlt.common.pipeline import LoadInfo
+
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._io import IO, Blocking, logger, run
+from dlt_dbt_cloud._report import LATE_PAUSES, run_results
+from dlt_dbt_cloud._start.load import LoadCause, parse_load_cause
+from dlt_dbt_cloud._values import dict_of, int_of, str_of
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
+from dlt_dbt_cloud.sources.rows import RunRow, load_of, may_build, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_STEPS, Row
+
+RELATED: Final = ("trigger", "job")
+
+DETAILS: Final = frozenset({RUN_STEPS.name, NODE_RESULTS.name})
+"""The tables that need more of a run than a list of runs tells."""
+
+WORKERS: Final = 5
+"""Number of runs that are read at the same time."""
+
+MAX_SECONDS: Final = 10.0
+"""How long a read of one run is retried: it may be broken for good."""
+
+RECENT: Final = timedelta(minutes=10)
+"""How long after a step its artifacts may be on their way, with room for unequal clocks."""
+
+
+class Reader:
+    """Reads runs.
+
+    Attributes:
+        client: Retries as long as the settings say.
+        brief: Gives up soon, in favour of the other runs.
+    """
+
+    def __init__(self, config: DBTCloudConfiguration) -> None:
+        self.client = DBTCloudClientV2(credentials=config)
+        seconds = min(config.outage_timeout, MAX_SECONDS)
+        self.brief = DBTCloudClientV2(credentials=config, outage_timeout=seconds)
+        self._request_timeout = config.request_timeout
+
+    def known(
+        self, known: Mapping[str, Any], load_info: LoadInfo | None, tables: Collection[str]
+    ) -> list[RunRow]:
+        """Returns the row of a run, which is read again if it was in progress or lacks its job."""
+        run, error = DBTCloudRun(known), None
+        if run.in_progress or not (run.get("trigger") and run.get("job")):
+            try:
+                run = self.brief.get_run_status(run.id, include_related=RELATED)
+            except DBTCloudAPIException as failure:
+                self._check_api()
+                error = failure
+        if run.in_progress:
+            logger.warning("Run %d is in progress. Load it again later. %s", run.id, run.url)
+        rows = self.rows([run], tables, load_info)
+        if error:
+            rows[0].lacks("Trigger and job", error)
+        return rows
+
+    def rows(
+        self,
+        runs: list[DBTCloudRun],
+        tables: Collection[str],
+        load_info: LoadInfo | None = None,
+    ) -> list[RunRow]:
+        """Returns the rows of runs, with what the tables need that belongs to them."""
+        causes = load_causes(self.client, runs)
+        given = load_of(load_info) if load_info else None
+        rows = [run_row(run, [cause, given]) for run, cause in zip(runs, causes, strict=True)]
+        self._complete(rows, tables)
+        if failed := [row for row in rows if row.is_refused]:
+            self._check_api()
+            self._complete(failed, tables)
+        return rows
+
+    def _check_api(self) -> None:
+        """Waits while the API is unavailable to all, and raises if it stays so."""
+        self.client.get_runs(limit=1)
+
+    def _complete(self, rows: list[RunRow], tables: Collection[str]) -> None:
+        """Reads the steps and nodes of runs, if they have finished and a table needs them."""
+        ended = [row for row in rows if row.has_ended]
+        if not ended or not DETAILS.intersection(tables):
+            return
+        stop = threading.Event()
+        io = Blocking(self._request_timeout, stop)
+
+        def complete(row: RunRow) -> None:
+            run(read_details(io, self.brief, row, with_nodes=NODE_RESULTS.name in tables))
+
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="dlt-dbt-cloud-details")
+        try:
+            list(pool.map(complete, ended))
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def read_details(io: IO, api: RunsApi, row: RunRow, *, with_nodes: bool) -> None:
+    """Reads the steps of a run, and the nodes if these are wanted."""
+    row.forget_details()
+    try:
+        run = await io.call(api.get_run_status, row["run_id"], include_related=("run_steps",))
+    except DBTCloudAPIException as error:
+        row.lacks("Steps", error)
+        return
+    row.steps = [step_row(run.id, place, step) for place, step in enumerate(run.steps, start=1)]
+    if with_nodes:
+        await read_nodes(io, api, run, row)
+
+
+async def read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow) -> None:
+    """Reads what the steps of a run did to each node."""
+    pauses = iter(LATE_PAUSES)
+    known: set[str] = set()
+    for step, values in zip(run.steps, row.steps, strict=True):
+        if not may_build(values):
+            continue
+        index = values["step_index"]
+        is_expected = values["status"] == DBTCloudRunStatus.SUCCESS or run.may_have_results(step)
+        waits = pauses if is_expected and is_recent(values) else iter(())
+        try:
+            results = dict_of(await run_results(io, api, run.id, index, waits))
+        except DBTCloudAPIException as error:
+            row.lacks(f"Nodes of step {index}", error)
+            continue
+        invocation = str_of(dict_of(results.get("metadata")).get("invocation_id"))
+        # A step that fails before dbt does anything is left with the results of the one before.
+        if results and invocation not in known:
+            row.nodes += nodes_in(results, values)
+        elif is_expected:
+            row.lacks(f"Nodes of step {index}", "no readable run_results.json of its own")
+        known.update([invocation] if invocation else [])
+
+
+def is_recent(step: Row) -> bool:
+    """Returns True if dbt Cloud may still be storing the artifacts of a step."""
+    finished_at = step["finished_at"]
+    return finished_at is not None and datetime.now(timezone.utc) - finished_at < RECENT
+
+
+def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[LoadCause | None]:
+    """Returns the loads of runs. One that continues a failed run was triggered for its loads."""
+    causes = [parse_load_cause(run.cause) for run in runs]
+    continued = [cause or continued_id(run) for run, cause in zip(runs, causes, strict=True)]
+    wanted = sorted({run_id for run_id in continued if isinstance(run_id, int)})
+    if not wanted:
+        return causes
+    failed = list(client.list_runs(pk__in=wanted, include_related=("trigger",)))
+    ids = [run.id for run in failed]
+    earlier = dict(zip(ids, load_causes(client, failed), strict=True))
+    return [earlier.get(known) if isinstance(known, int) else known for known in continued]
+
+
+def continued_id(run: DBTCloudRun) -> int | None:
+    """Returns the id of the failed run that a run continues. It is lower, so a chain ends."""
+    run_id = int_of(run.get("retrying_run_id"))
+    return run_id if run_id and run_id < run.id else None

@@ -1,0 +1,208 @@
+"""How a run comes to be: single cases of the laws that the simulation holds in all schedules."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlt_dbt_cloud._start.order import MAX_CAUSE, RetryOrder, RunOrder, new_tag, tagged
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudHTTPException,
+    DBTCloudNotTriggeredException,
+    DBTCloudTriggerOutcomeUnknownException,
+)
+from dlt_dbt_cloud.run import DBTCloudRun
+from tests.utils import RUN_ID, Fault, PlayedJob
+
+RunWith = Callable[..., DBTCloudRun]
+BROKEN = requests.ConnectionError("broken")
+AMBIGUOUS: list[Fault] = [500, 502, 504, BROKEN, "<html>", '{"data": {"id": 1}}', '{"data"']
+
+
+class TestLostAnswer:
+    """The answer to a trigger is lost."""
+
+    @pytest.mark.parametrize("fault", AMBIGUOUS)
+    def test_created_run_is_found(self, run_with: RunWith, job: PlayedJob, fault: Fault) -> None:
+        """The run that exists all the same is followed, and nothing is sent again."""
+        job.fail("trigger", fault, acts=True)
+        assert run_with().id == RUN_ID
+        assert len(job.sent) == 1
+
+    @pytest.mark.parametrize("lag", [5, 29])
+    def test_late_run_is_found(self, run_with: RunWith, job: PlayedJob, lag: float) -> None:
+        """A run that the list shows within 30 s is found, and nothing is sent again."""
+        job.lag = lag
+        job.fail("trigger", 502, acts=True)
+        assert run_with().id == RUN_ID
+        assert len(job.sent) == 1
+
+    def test_later_run_is_followed_and_the_second_cancelled(
+        self, run_with: RunWith, job: PlayedJob, log: pytest.LogCaptureFixture
+    ) -> None:
+        """If the list shows the first run after the second trigger, the second one is cancelled."""
+        job.lag, job.ran = 50, 120
+        job.fail("trigger", 502, acts=True)
+        assert run_with().id == RUN_ID
+        assert job.statuses == [10, 30]
+        assert f"Cancelled run {RUN_ID + 1} in the queue in favour of run {RUN_ID}" in log.text
+
+    def test_started_duplicate_is_reported(
+        self, run_with: RunWith, job: PlayedJob, log: pytest.LogCaptureFixture
+    ) -> None:
+        """A duplicate that started before it became visible is an error with both URLs."""
+        job.lag, job.queued, job.ran = 45, 1, 10
+        job.fail("trigger", 502, acts=True)
+        assert run_with().id == RUN_ID
+        (error,) = [record.message for record in log.records if record.levelname == "ERROR"]
+        assert f"/runs/{RUN_ID}/" in error
+        assert f"/runs/{RUN_ID + 1}/" in error
+
+    @pytest.mark.parametrize("fault", AMBIGUOUS)
+    def test_nothing_is_sent_again_before_30_seconds(
+        self, run_with: RunWith, job: PlayedJob, fault: Fault
+    ) -> None:
+        """The trigger is sent again only after 30 s of lookups found nothing."""
+        job.fail("trigger", fault)
+        assert run_with().is_success
+        first, second = job.sent
+        assert second - first >= 30
+        assert len([at for at in job.looked if first < at < second]) > 3
+
+    def test_three_triggers_at_most(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A trigger that keeps failing is given up after the third, with the server's message."""
+        job.fail("trigger", *[500] * 9)
+        with pytest.raises(DBTCloudTriggerOutcomeUnknownException, match="answered 500") as caught:
+            run_with()
+        assert len(job.sent) == 3
+        assert job.time - job.sent[-1] >= 60
+        assert "in its cause" in caught.value.mark
+        assert "job_definition_id" in caught.value.url
+
+    def test_list_without_causes_is_unknown(self, run_with: RunWith, job: PlayedJob) -> None:
+        """If the list shows no causes, nothing is sent again, and the outcome is unknown."""
+        job.create({})
+        job.fail("trigger", 502)
+        with pytest.raises(DBTCloudTriggerOutcomeUnknownException):
+            run_with()
+        assert len(job.sent) == 1
+
+    def test_refusal_after_a_lost_answer_is_unknown(
+        self, run_with: RunWith, job: PlayedJob
+    ) -> None:
+        """A refusal proves nothing about an earlier trigger."""
+        job.fail("trigger", 502, 400)
+        with pytest.raises(DBTCloudTriggerOutcomeUnknownException, match="answered 400"):
+            run_with()
+
+    def test_unreadable_list_is_waited_for(self, run_with: RunWith, job: PlayedJob) -> None:
+        """While the list can't be read, nothing is sent."""
+        job.fail("trigger", 502, acts=True)
+        job.fail("list", *[503] * 9)
+        assert run_with().id == RUN_ID
+        assert len(job.sent) == 1
+
+
+class TestNothingCreated:
+    """Some answers prove that no run was created."""
+
+    def test_refused_at_once(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A refusal is raised at once, as it is."""
+        job.fail("trigger", 403)
+        with pytest.raises(DBTCloudHTTPException, match="answered 403"):
+            run_with()
+        assert job.time == 0
+
+    def test_rate_limit_is_waited_out(self, run_with: RunWith, job: PlayedJob) -> None:
+        """After a 429 the trigger is sent again without a lookup, five minutes later."""
+        job.fail("trigger", 429)
+        assert run_with().is_success
+        assert job.sent == [0, 300]
+
+    def test_unavailable(self, run_with: RunWith, job: PlayedJob) -> None:
+        """An API that can't be reached for `outage_timeout` leaves the job untriggered."""
+        job.fail("trigger", *[429] * 9)
+        with pytest.raises(DBTCloudNotTriggeredException, match=r"was not triggered\. .*429"):
+            run_with()
+        assert job.time == 600
+
+
+class TestRetry:
+    """A retry of a failed run has no cause of ours."""
+
+    def test_lost_answer(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A committed retry whose answer is lost is found by `retrying_run_id`."""
+        job.outcome = 20
+        job.fail("retry", 502, acts=True)
+        assert run_with(retry_failed=1).id == RUN_ID + 1
+        assert len(job.sent) == 2
+
+    @pytest.mark.parametrize(
+        ("fields", "owns"),
+        [
+            ({"retrying_run_id": 5}, True),
+            ({"retrying_run_id": 4}, False),
+            ({"trigger": {"cause_category": "rerun"}}, True),
+            ({"trigger": {"cause_category": "api"}}, False),
+            ({"trigger": None}, None),
+        ],
+    )
+    def test_is_told_from_other_runs(self, fields: dict[str, object], owns: bool | None) -> None:
+        """A retry names its failed run, or at least its category; else nobody knows."""
+        order = RetryOrder(job_id=1, failed_id=5)
+        assert order.owns(DBTCloudRun(id=6, **fields)) is owns
+        assert order.owns(DBTCloudRun({**fields, "id": 4})) is False
+
+
+class TestReuse:
+    """`reuse_queued`: a queued run with the same overrides will see the load."""
+
+    def test_queued_run_is_reused(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A run of another that is still queued is followed instead of a new one."""
+        job.create({"cause": "theirs"})
+        assert run_with(reuse_queued=True).id == RUN_ID
+        assert job.sent == []
+
+    def test_started_run_is_not(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A run that has started may have missed the load."""
+        job.create({"cause": "theirs"}, status=3)
+        assert run_with(reuse_queued=True).id == RUN_ID + 1
+
+    def test_other_overrides_are_not(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A queued run that builds elsewhere will not do."""
+        job.create({"cause": "theirs", "schema_override": "ci"})
+        assert run_with(reuse_queued=True).id == RUN_ID + 1
+
+
+class TestCause:
+    """The tag stands in the cause so that it is found again."""
+
+    @given(text=st.text(max_size=400))
+    def test_fits_and_is_found(self, text: str) -> None:
+        """Any cause keeps the tag, in at most 255 characters, also if it comes back cut."""
+        tag = new_tag()
+        cause = tagged(text, tag)
+        assert len(cause) <= MAX_CAUSE
+        order = RunOrder(job_id=1, request={}, tag=tag)
+        assert order.owns(DBTCloudRun(id=1, trigger={"cause": cause[:40]}))
+
+    def test_tags_differ(self) -> None:
+        """Each call has a tag of its own."""
+        assert len({new_tag() for _ in range(100)}) == 100
+
+    @pytest.mark.parametrize("trigger", [None, {}, {"cause": None}, "text"])
+    def test_hidden_cause_is_unknown(self, trigger: object) -> None:
+        """A run that shows no cause may be of the order or not."""
+        assert RunOrder(job_id=1, request={}).owns(DBTCloudRun(id=1, trigger=trigger)) is None
+
+
+def test_pages_are_read_as_far_as_needed(run_with: RunWith, job: PlayedJob) -> None:
+    """The run of a lost answer is found behind any number of newer runs of others."""
+    job.fail("trigger", 502, acts=True)
+    for number in itertools.repeat(0, 150):
+        job.create({"cause": "theirs"}, status=10, number=number)
+    found = run_with()
+    assert (found.id, len(job.sent)) == (RUN_ID + 150, 1)

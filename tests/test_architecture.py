@@ -1,0 +1,91 @@
+"""The house: which room may import which, and how large a room may be."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import dlt_dbt_cloud
+
+PACKAGE = Path(dlt_dbt_cloud.__file__).parent
+GROUND = {"_api", "_io", "run", "exceptions", "_text", "_values"}
+STEPS = {"_start", "_follow", "_report"}
+CALLS = {*GROUND, *STEPS, "_call", "client", "configuration", "_settings"}
+MAY_IMPORT = {
+    "exceptions": {"_values"},
+    "_values": set[str](),
+    "_text": {"_values"},
+    "run": {"exceptions", "_text", "_values"},
+    "_api": {"run"},
+    "_io": {"exceptions"},
+    "_settings": {"_api", "_io", "exceptions"},
+    "configuration": {"_settings", "_api", "_io", "exceptions"},
+    "_start": GROUND,
+    "_follow": {*GROUND, "_start"},
+    "_report": GROUND,
+    "_http": {*GROUND},
+    "client": {*GROUND, "_http", "_start", "configuration"},
+    "_call": {*GROUND, *STEPS, "client", "configuration"},
+    "jobs": {"_call", "_io", "configuration", "run"},
+    "sources": CALLS,
+    "_cli": {*CALLS, "local"},
+    "plugin": {"_cli"},
+    "__main__": {"_cli", "_io", "plugin"},
+    "local": {"_io", "_settings", "configuration", "exceptions", "run"},
+    "": {"client", "configuration", "exceptions", "jobs", "run"},
+}
+"""The table of the architecture. A room is a module or a package; "" is the package's face."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+CORE = [path for path in MODULES if "local" not in path.parts]
+
+
+def name_of(path: Path) -> str:
+    """Returns the dotted name of a module within the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Returns what a module imports from the package, wherever in it, also for types alone."""
+    names = {name_of(module) for module in MODULES}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dlt_dbt_cloud"):
+            module = str(node.module).removeprefix("dlt_dbt_cloud").lstrip(".")
+            inner = (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+            found |= {name if name in names else module for name in inner}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_import_downwards(path: Path) -> None:
+    """A room imports only those that the table allows, and modules of its own."""
+    room = name_of(path).split(".")[0]
+    rooms = {name.split(".")[0] for name in imports_of(path)} - {room}
+    assert rooms <= MAY_IMPORT[room]
+
+
+def test_modules_have_no_circles() -> None:
+    """Each module stands above all that it imports."""
+    TopologicalSorter({name_of(path): imports_of(path) for path in MODULES}).prepare()
+
+
+def test_rooms_are_few() -> None:
+    """There are at most 20 rooms outside the local dbt Cloud, and the table names each."""
+    rooms = {name_of(path).split(".")[0] for path in MODULES}
+    assert rooms == set(MAY_IMPORT)
+    assert len(rooms - {"local"}) <= 20
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_modules_and_functions_are_short(path: Path) -> None:
+    """No module has over 300 lines, and no function over 30 beside its signature and docstring."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert lines <= 30, node.name
