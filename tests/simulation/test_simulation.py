@@ -1,0 +1,24 @@
+"""A tenth of the schedules that `make simulate` runs."""
+
+import pytest
+
+from tests.simulation.explore import at_random, whole
+from tests.simulation.small_worlds import SMALL
+from tests.simulation.worlds import RANDOM
+
+SCHEDULES = 480
+
+
+@pytest.mark.parametrize("number", range(len(RANDOM)))
+def test_random_schedules(number: int) -> None:
+    """No schedule of a world breaks a law."""
+    findings = at_random(range(number, SCHEDULES, len(RANDOM)))
+    assert findings.failures == []
+    assert len(findings.states) > 1
+
+
+@pytest.mark.parametrize("number", range(len(SMALL)))
+def test_small_worlds(number: int) -> None:
+    """No schedule of a small world breaks a law, as far as the search comes in short time."""
+    findings = whole(number, limit=100)
+    assert findings.failures == []
