@@ -6,10 +6,11 @@ from dlt.helpers import dbt_cloud as helper
 from dlt.helpers.dbt_cloud.configuration import DBTCloudConfiguration as HelperConfiguration
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration
-from dlt_dbt_cloud._follow.watch import run_job
+from dlt_dbt_cloud._call import run_job
+from dlt_dbt_cloud._io import run
 from dlt_dbt_cloud.configuration import resolve_dbt_cloud_configuration
 
-from .fake_api import FakeAPI
+from .fake_api import ClockIO, FakeAPI
 
 TOKEN: Final = "benchmark"
 
@@ -23,7 +24,8 @@ def ours_config(**settings: Any) -> DBTCloudConfiguration:
 def run_ours(api: FakeAPI) -> None:
     """Triggers a run and waits for its end with this package."""
     config = ours_config(wait_timeout=10 * api.ends_at)
-    run_job(DBTCloudClientV2(credentials=config, timer=api.clock), config)
+    client = DBTCloudClientV2(credentials=config, outage_timeout=0)
+    run(run_job(ClockIO(api.clock), client, config))
 
 
 def run_helper(api: FakeAPI) -> None:

@@ -1,20 +1,24 @@
 """A dbt Cloud in place of the network, on a simulated clock."""
 
+import io
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from unittest.mock import patch
 
 from dlt.helpers import dbt_cloud as helper
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from typing_extensions import Self
+from urllib3 import HTTPResponse
 
-from dlt_dbt_cloud.run import clock
-from dlt_dbt_cloud.timing import Timer
+from dlt_dbt_cloud._io import check_deadline
+from dlt_dbt_cloud._values import clock
 
 SAMPLES: Final = Path(__file__).parents[1] / "samples"
 JOB: Final = 1
@@ -22,7 +26,11 @@ RUN: Final = 1000
 ELAPSED: Final = "<elapsed>"
 
 
-class Clock(Timer):
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Clock:
     """A clock that only sleeping moves on."""
 
     def __init__(self) -> None:
@@ -62,6 +70,35 @@ def history_body(durations: Sequence[float]) -> bytes:
         for i, seconds in enumerate(durations)
     ]
     return json.dumps({**sample("runs"), "data": runs}).encode()
+
+
+@dataclass(frozen=True)
+class ClockIO:
+    """An IO on such a clock. A call takes no time."""
+
+    clock: Clock
+    deadline: float = math.inf
+
+    def now(self) -> float:
+        """Returns the seconds slept."""
+        return self.clock.now()
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+    def last(self, seconds: float) -> Self:
+        """Returns the same for so many seconds."""
+        return replace(self, deadline=self.now() + seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, in no time."""
+        self.clock.sleep(max(0.0, min(seconds, self.deadline - self.now())))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns."""
+        check_deadline(self)
+        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -123,7 +160,8 @@ class FakeAPI:
         self.requests += 1
         response = Response()
         response.request, response.url = request, str(request.url)
-        response.status_code, response._content = self._answer(request.method, str(request.url))
+        response.status_code, content = self._answer(request.method, str(request.url))
+        response.raw = HTTPResponse(io.BytesIO(content), preload_content=False)
         response.encoding = "utf-8"
         response.headers["Content-Type"] = "application/json"
         return response

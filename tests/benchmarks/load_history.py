@@ -1,7 +1,7 @@
 """Loads a history of runs, and prints what each step of the pipeline took, as JSON.
 
 `python -m tests.benchmarks.load_history URL FOLDER FORMAT`: FORMAT is that of the files that DuckDB
-loads, `parquet` or `insert_values`.
+loads: `parquet`, `jsonl` or `insert_values`.
 """
 
 import json
@@ -16,9 +16,9 @@ from dlt.common.destination import TLoaderFileFormat
 from dlt.destinations import duckdb
 from dlt.destinations.sql_client import SqlClientBase
 
+from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud.sources import dbt_cloud_source
 
-from .contenders import ours_config
 from .processes import peak
 
 
@@ -40,7 +40,8 @@ def main(url: str, folder: str, file_format: TLoaderFileFormat) -> None:
     """Loads the history into a DuckDB in the folder."""
     destination = duckdb(f"{folder}/history.duckdb")
     pipeline = dlt.pipeline("history", folder, destination=destination, dataset_name="dbt")
-    source = dbt_cloud_source(credentials=ours_config(base_api_url=url), all_jobs=True)
+    credentials = DBTCloudConfiguration(api_token="benchmark", account_id="1", base_api_url=url)
+    source = dbt_cloud_source(credentials=credentials, all_jobs=True)
     before = peak()
     steps = {
         "extract": measured(lambda: pipeline.extract(source, loader_file_format=file_format)),

@@ -22,11 +22,12 @@ from dlt.helpers.dbt_cloud.configuration import DBTCloudConfiguration as HelperC
 from requests import PreparedRequest, Response
 
 from dlt_dbt_cloud import DBTCloudClientV2
-from dlt_dbt_cloud._follow.watch import watch_runs
-from dlt_dbt_cloud.run import clock
+from dlt_dbt_cloud._call import follow_runs
+from dlt_dbt_cloud._io import run
+from dlt_dbt_cloud._values import clock
 
 from .contenders import TOKEN, ours_config
-from .fake_api import JOB, Clock, FakeAPI, sample
+from .fake_api import JOB, Clock, ClockIO, FakeAPI, sample
 from .text import reach, table, title
 
 LENGTH: Final = 300
@@ -99,7 +100,8 @@ class ManyRunsAPI(FakeAPI):
 def ours(api: ManyRunsAPI) -> None:
     """Waits for all runs with this package."""
     config = ours_config()
-    watch_runs(DBTCloudClientV2(credentials=config, timer=api.clock), config, list(api.ends))
+    client = DBTCloudClientV2(credentials=config, outage_timeout=0)
+    run(follow_runs(ClockIO(api.clock), client, config, list(api.ends)))
 
 
 def helper_for(run_id: int) -> None:

@@ -1,7 +1,7 @@
 """Polls per second over a real connection, and CPU per poll.
 
 Each contender polls a stub on loopback, in a process of its own, over a connection that is kept:
-`DBTCloudClientV2.poll_run` of this package and `DBTCloudClientV2.get_run_status` of dlt's helper.
+`get_run_status` of this package's `DBTCloudClientV2` and of the one of dlt's helper.
 They take turns in blocks of polls. CPU is that of the polling process, the ratios are medians of
 the ratios of neighbours.
 
@@ -48,14 +48,14 @@ class Block:
 def contenders(url: str) -> dict[str, Callable[[], object]]:
     """Returns the ways to poll."""
     to_loopback, to_any, helper = (
-        DBTCloudClientV2(credentials=ours_config(base_api_url=url)),
-        DBTCloudClientV2(credentials=ours_config(base_api_url=url)),
+        DBTCloudClientV2(credentials=ours_config(base_api_url=url), outage_timeout=0),
+        DBTCloudClientV2(credentials=ours_config(base_api_url=url), outage_timeout=0),
         HelperClient(TOKEN, "1", f"{url}/api"),
     )
-    to_any._transport._client.session.trust_env = True
+    to_any._transport._session().trust_env = True
     return {
-        LOOPBACK: lambda: to_loopback.poll_run(1),
-        OURS: lambda: to_any.poll_run(1),
+        LOOPBACK: lambda: to_loopback.get_run_status(1),
+        OURS: lambda: to_any.get_run_status(1),
         HELPER: lambda: helper.get_run_status(1),
     }
 

@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration, DBTCloudRun
-from dlt_dbt_cloud._follow.watch import run_job
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudConfiguration,
+    DBTCloudRun,
+    run_dbt_cloud_job,
+)
 
 from .contenders import ours_config
 from .processes import serving
@@ -76,10 +80,9 @@ def moment(text: str | None) -> datetime:
 
 def pipeline(config: DBTCloudConfiguration, start: threading.Barrier) -> bool:
     """Has the job run after a load. Returns whether the run covers it."""
-    client = DBTCloudClientV2(credentials=config)
     start.wait()
     loaded_at = datetime.now(timezone.utc)
-    run = run_job(client, config)
+    run = run_dbt_cloud_job(config)
     return run.is_success and moment(run["started_at"]) >= loaded_at
 
 

@@ -10,7 +10,8 @@ import sys
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from .fake_api import sample
+from tests.utils import sample
+
 from .stub import Handler, serve
 
 NODES: Final = 200
@@ -78,10 +79,9 @@ class History(Handler):
         return body.replace(b"%d" % PLACE, found[1].encode())
 
     def _listed(self, query: dict[str, str]) -> bytes:
-        first = int(query.get("id__gt", 0)) + int(query.get("offset", 0)) + 1
+        first = int(query.get("offset", 0)) + 1
         ids = range(first, min(first + int(query["limit"]), self.last + 1))
-        total = self.last - int(query.get("id__gt", 0))
-        pagination = {"count": len(ids), "total_count": total}
+        pagination = {"count": len(ids), "total_count": self.last}
         envelope = {**sample("runs"), "data": "<runs>", "extra": {"pagination": pagination}}
         runs = b",".join(self.item.replace(b"%d" % PLACE, b"%d" % run_id) for run_id in ids)
         return json.dumps(envelope).encode().replace(b'"<runs>"', b"[%b]" % runs)
