@@ -2,11 +2,13 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from dlt.common.exceptions import SignalReceivedException
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime import signals
 from dlt.common.runtime.collector_base import Collector
@@ -18,7 +20,7 @@ from dlt_dbt_cloud._follow.many import FollowMany
 from dlt_dbt_cloud._follow.progress import Progress, collector_of
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, Blocking, Patience, logger
+from dlt_dbt_cloud._io import IO, TICK, Blocking, Patience, logger
 from dlt_dbt_cloud._report import report
 from dlt_dbt_cloud._start import settled, start
 from dlt_dbt_cloud._start.job import find_job
@@ -190,7 +192,12 @@ def blocking(
     """Yields the time and the API of a call that blocks. The programs retry by themselves."""
     with signals.intercepted_signals():
         api = DBTCloudClientV2(credentials=config, outage_timeout=0)
-        yield Blocking(config.request_timeout, stop), api
+        try:
+            yield Blocking(config.request_timeout, stop), api
+        except SignalReceivedException:
+            # dlt forgets the signal when this thread leaves. Calls in others check for it.
+            time.sleep(2 * TICK)
+            raise
 
 
 async def run_job(

@@ -38,6 +38,10 @@ class DBTCloudException(DltException):
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
+    def __reduce__(self) -> Any:
+        """Returns how to pickle it. `OSError`, a base of those of requests, loses the message."""
+        return type(self).__new__, (type(self),), {**self.__dict__, "args": self.args}
+
 
 class InvalidCredentialsException(DBTCloudException, ValueError):
     """A setting is missing or malformed. Nothing was sent to dbt Cloud."""

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Response = tuple[int, dict[str, str], str]
-Fault = int | str | BaseException
+Fault = int | str | BaseException | None
 """What comes instead of an answer: an HTTP status, a body, or what `requests` raises."""
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -104,6 +104,7 @@ class PlayedJob:
         ran: Seconds that a run takes.
         outcome: Their status at the end.
         retried_outcome: That of retries.
+        retry_changes: What is different in how the API shows retries.
         runs: The runs, by id.
         sent: When triggers came, in seconds since the clock started.
         looked: When the list was read.
@@ -116,6 +117,7 @@ class PlayedJob:
     ran: float = 30.0
     outcome: int = 10
     retried_outcome: int = 10
+    retry_changes: dict[str, Any] = field(default_factory=dict)
     runs: dict[int, dict[str, Any]] = field(default_factory=dict)
     sent: list[float] = field(default_factory=list)
     looked: list[float] = field(default_factory=list)
@@ -196,11 +198,11 @@ class PlayedJob:
         self.sent.append(self.time)
         fault, acts = self._next("retry")
         trigger = {"cause": "Rerun of a run", "cause_category": "rerun"}
-        retried = {"retrying_run_id": _run_id(request)}
+        retried = {"retrying_run_id": _run_id(request), **self.retry_changes}
         run_id = self.create(trigger, **retried) if acts else 0
         return _failed(fault) or _answer(self._shown(run_id))
 
-    def _next(self, operation: str) -> tuple[Fault | None, bool]:
+    def _next(self, operation: str) -> tuple[Fault, bool]:
         """Returns the fault of a request, and whether the API acts."""
         faults = self._faults.get(operation)
         return faults.pop(0) if faults else (None, True)
@@ -220,7 +222,7 @@ class PlayedJob:
         }
 
 
-def _failed(fault: Fault | None) -> Response | None:
+def _failed(fault: Fault) -> Response | None:
     if isinstance(fault, BaseException):
         raise fault
     if isinstance(fault, str):

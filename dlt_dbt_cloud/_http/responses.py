@@ -115,15 +115,13 @@ def parse_json(text: str) -> Any:
 
 
 def _is_deep(data: Any) -> bool:
-    level = [data]
+    level: list[Any] = [[data]]
     for _ in range(MAX_DEPTH):
-        containers = [item for item in level if isinstance(item, (dict, list))]
-        level = [
-            child
-            for container in containers
-            for child in (container.values() if isinstance(container, dict) else container)
-        ]
-    return bool(level)
+        values = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for items in values for child in items if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def page_of(url: str, envelope: Mapping[str, Any]) -> Page[Any]:

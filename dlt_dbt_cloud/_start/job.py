@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._values import int_of, str_of
 from dlt_dbt_cloud.exceptions import DBTCloudJobNotUniqueException
 
 MAX_JOBS_LISTED: Final = 20
@@ -26,15 +27,16 @@ async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where:
     offset = 0
     while True:
         page = await retry(io, patience, api.get_jobs, offset=offset, **where)
-        new = {job["id"]: job for job in page.items if job["id"] not in jobs}
+        new = {job_id: job for job in page.items if (job_id := int_of(job.get("id")) or 0) > 0}
+        has_new = not new.keys() <= jobs.keys()
         jobs.update(new)
         offset += len(page.items)
-        if not new or offset == page.total:
+        if not has_new or offset == page.total:
             break
-    matches = [job for job in jobs.values() if job.get("name") == name]
+    matches = [found for found, job in jobs.items() if job.get("name") == name]
     if len(matches) == 1:
-        return int(matches[0]["id"])
-    raise _not_unique(name, matches, list(jobs.values()))
+        return matches[0]
+    raise _not_unique(name, [jobs[found] for found in matches], list(jobs.values()))
 
 
 def _not_unique(
@@ -42,8 +44,8 @@ def _not_unique(
 ) -> DBTCloudJobNotUniqueException:
     found = matches or jobs
     lines = [
-        f"  {job.get('name')!r}: job_id {job.get('id')}, project_id {job.get('project_id')},"
-        f" environment_id {job.get('environment_id')}"
+        f"  {str_of(job.get('name'))!r}: job_id {job.get('id')},"
+        f" project_id {job.get('project_id')}, environment_id {job.get('environment_id')}"
         for job in found[:MAX_JOBS_LISTED]
     ]
     if len(found) > MAX_JOBS_LISTED:
