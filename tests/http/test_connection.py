@@ -271,7 +271,8 @@ from dlt_dbt_cloud._http.transport import Transport
 transport = Transport("secret-token", sys.argv[1])
 transport.send("GET", "before")
 child = os.fork()
-print("child" if child == 0 else "parent", transport.send("GET", "after")["data"], flush=True)
+name, data = "parent" if child else "child", transport.send("GET", "after")["data"]
+os.write(1, (f"{name} {data}" + chr(10)).encode())
 if child:
     os.waitpid(child, 0)
     transport.send("GET", "parent")
