@@ -151,8 +151,8 @@ class Follow:
         return None
 
     async def _look(self, order: Order, run: DBTCloudRun) -> DBTCloudRun:
-        run, is_listed = await settle(self.io, self.api, order, run)
-        if not is_listed:
+        run, is_settled = await settle(self.io, self.api, order, run)
+        if not is_settled:
             self.look_at = self.io.now() + self.limits.wait_seconds
         self.watch.took(run, order)
         return run

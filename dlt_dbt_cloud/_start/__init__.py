@@ -67,7 +67,7 @@ async def settled(io: IO, api: RunsApi, order: Order, run: DBTCloudRun) -> DBTCl
     """Returns the run on which all callers settle, once the list shows the own one."""
     for pause in SETTLE_PAUSES if order.needs_looks else ():
         await io.sleep(pause)
-        run, is_listed = await settle(io, api, order, run)
-        if is_listed:
+        run, is_settled = await settle(io, api, order, run)
+        if is_settled:
             break
     return run

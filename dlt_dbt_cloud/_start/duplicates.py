@@ -40,18 +40,14 @@ def judge(order: Order, followed: DBTCloudRun, found: Found) -> Verdict:
     current = listed if listed.is_complete else followed
     if order.is_shared and (current.is_error or current.is_timed_out):
         return Verdict(current, [], [])  # another call may well run the load anew
-    unlisted = [] if current.id in found.listed else [current]
-    own = [run for run in [*found.own, *unlisted] if run.in_progress or run.is_success]
-    own.sort(key=lambda run: run.id)
-    reusable = [run for run in found.runs if order.reuses(run) and run.id < current.id]
-    if reusable and current.is_queued:
-        return Verdict(reusable[0], [run for run in own if run.is_queued], [])
-    oldest = own[0] if own else current
-    if current.id < oldest.id and not current.is_cancelled:
-        oldest = current
-    younger = [run for run in own if run.id > oldest.id]
-    doubles = [run for run in younger if not run.is_queued]
-    return Verdict(oldest, [run for run in younger if run.is_queued], doubles)
+    runs = {run.id: run for run in found.own if run.in_progress or run.is_success}
+    if not current.is_cancelled:
+        runs[current.id] = current
+    reusable = [run for run in found.runs if order.reuses(run)] if current.is_queued else []
+    follow = min([*runs.values(), *reusable], key=lambda run: run.id, default=current)
+    others = [run for run in runs.values() if run.id > follow.id and run.id not in order.covering]
+    doubles = [run for run in others if not (run.is_queued or order.reuses(follow))]
+    return Verdict(follow, [run for run in others if run.is_queued], doubles)
 
 
 async def settle(
@@ -60,7 +56,8 @@ async def settle(
     """Looks once for other runs of the order, and cancels those in the queue.
 
     Returns:
-        The run to follow, and whether the list shows the run that was followed so far.
+        The run to follow, and False if another look should come soon: the list doesn't show the run
+        that was followed so far, or a duplicate couldn't be cancelled.
     """
     try:
         found = await search(io, api, order, Patience(0.0))
@@ -71,11 +68,10 @@ async def settle(
         logger.warning("Couldn't check that run %d is the only one: %s", followed.id, error)
         return followed, False
     order.covering.update(run.id for run in found.runs if order.reuses(run))
-    for run in verdict.cancel:
-        await _cancel(io, api, run, verdict.follow)
+    cancelled = [await _cancel(io, api, run, verdict.follow) for run in verdict.cancel]
     for run in verdict.doubles:
         _report(order, run, verdict.follow)
-    return verdict.follow, followed.id in found.listed
+    return verdict.follow, followed.id in found.listed and all(cancelled)
 
 
 async def is_queued(io: IO, api: RunsApi, run: DBTCloudRun) -> bool:
@@ -86,13 +82,15 @@ async def is_queued(io: IO, api: RunsApi, run: DBTCloudRun) -> bool:
         return False
 
 
-async def _cancel(io: IO, api: RunsApi, run: DBTCloudRun, followed: DBTCloudRun) -> None:
+async def _cancel(io: IO, api: RunsApi, run: DBTCloudRun, followed: DBTCloudRun) -> bool:
+    """Cancels a run, and returns whether the API confirmed that. The next look tries again."""
     try:
         await io.call(api.cancel_run, run.id)
-    except DBTCloudAPIException as error:  # the next look tries again
+    except DBTCloudAPIException as error:
         logger.warning("Couldn't cancel run %d, a duplicate: %s", run.id, error)
-    else:
-        logger.warning("Cancelled run %d in the queue in favour of run %d.", run.id, followed.id)
+        return False
+    logger.warning("Cancelled run %d in the queue in favour of run %d.", run.id, followed.id)
+    return True
 
 
 def _report(order: Order, run: DBTCloudRun, followed: DBTCloudRun) -> None:

@@ -100,7 +100,7 @@ class Trigger:
             own = [run for run in found.own if run.id not in self.known]
             if own:
                 return own[0]
-            end = min(end, asked + seconds)
+            end = min(end, self.io.now() + seconds)
             if asked >= end:
                 return self._give_up(error) if found.is_unclear else None
         raise AssertionError  # the pauses never end

@@ -56,7 +56,7 @@ assert after == before
 
 
 class Cloud(WireServer):
-    """dbt Cloud with a run in progress. It accepts some requests and never answers them.
+    """A dbt Cloud with a run in progress. It accepts some requests and never answers them.
 
     Args:
         stalls: What is in the first line of the requests that stall.
@@ -231,7 +231,7 @@ SLOW: dict[str, Behaviour] = {
 
 @pytest.fixture(params=SLOW)
 def slow(request: pytest.FixtureRequest) -> Iterator[Cloud]:
-    """Dbt Cloud that never comes to the end of an answer to a poll."""
+    """A dbt Cloud that never comes to the end of an answer to a poll."""
     with Cloud(POLL, how=SLOW[request.param]) as cloud:
         yield cloud
 

@@ -17,11 +17,14 @@ from tests.simulation.following_laws import (
 from tests.simulation.simulation import Simulation
 from tests.simulation.starting_laws import (
     all_return_the_same,
+    failed_is_run_anew,
     given_up_in_time,
+    late_runs_are_found,
     loads_are_covered,
     no_false_claim,
     one_retry,
     one_run_starts,
+    returns_its_own,
     sends_are_rare,
     unknown_is_not_none,
 )
@@ -34,6 +37,9 @@ INVARIANTS: tuple[Callable[[Simulation], Iterator[str]], ...] = (
     no_false_claim,
     documented_errors,
     given_up_in_time,
+    late_runs_are_found,
+    returns_its_own,
+    failed_is_run_anew,
     returns,
     success_stays,
     deadline_holds,

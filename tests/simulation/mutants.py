@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.simulation.mutations import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = 3_200
+SCHEDULES = 1_600
 
 
 def survivors() -> int:
@@ -47,5 +47,5 @@ def _caught_by(mutant: Mutant) -> str:
         command += ["--schedules", str(SCHEDULES)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode and not done.stdout:
-        raise RuntimeError(done.stderr)
+        return f"crashes: {done.stderr.strip().splitlines()[-1]}"
     return done.stdout.strip()

@@ -136,14 +136,14 @@ MUTANTS = (
     Mutant(
         "what the list does not show yet may be the oldest",
         "_start/duplicates.py",
-        "if current.id < oldest.id and not current.is_cancelled:",
-        "if False:",
+        "    if not current.is_cancelled:\n",
+        "    if False:\n",
     ),
     Mutant(
         "a cancelled run is left for a live one",
         "_start/duplicates.py",
-        "current.id < oldest.id and not current.is_cancelled",
-        "current.id < oldest.id",
+        "    if not current.is_cancelled:\n",
+        "    if True:\n",
     ),
     Mutant(
         "younger ones are cancelled",

@@ -6,6 +6,12 @@ from tests.simulation.simulation import Spec, World
 from tests.simulation.worlds import ABORTS, CAUSES
 
 _FEW_POLLS = {"wait_seconds": 60.0}
+_LOST_ONCE = [
+    *(Fate("now", answer) for answer in ("drop", "stall")),
+    *(Fate("late", answer) for answer in ("502", "garbage")),
+    *(Fate("no", answer) for answer in ("502", "stall", "refused", "429")),
+    BARE,
+]
 
 
 def two_callers_one_fault(choices: Choices) -> World:
@@ -95,6 +101,7 @@ def one_abort(choices: Choices) -> World:
         ],
         faults=1,
         aborts=1,
+        fault_fates=_LOST_ONCE,
         depth=10,
         history=5,
         history_duration=150.0,

@@ -6,7 +6,7 @@ from tests.simulation.explore import at_random, whole
 from tests.simulation.small_worlds import SMALL
 from tests.simulation.worlds import RANDOM
 
-SCHEDULES = 480
+SCHEDULES = 2_000
 
 
 @pytest.mark.parametrize("number", range(len(RANDOM)))

@@ -93,7 +93,7 @@ class View:
             is_of_other = fate.answer == "other-job"
             runs = self._cloud.runs.values()
             other = next(run for run in runs if (run.job_id != job_id) == is_of_other)
-            return self._shown(other, with_trigger=True)
+            return self._shown(other, with_trigger=fate.commit != "no")
         self._raise(fate, op)
         raise AssertionError
 

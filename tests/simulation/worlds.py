@@ -76,7 +76,7 @@ def identity(choices: Choices) -> World:
         [Spell(0, FOREVER, ("post_run",), [*LOST, BARE], choices.pick((0, 30, 60)))],
         frozenset({"return"}),
         crowd_at=choices.pick((*[FOREVER] * 18, 2.0, 20.0)),
-        history=choices.pick((0, 5, 5)),
+        history=choices.pick((0, *[5] * 14, 120)),
         history_duration=175.0,
         slow=choices.pick((0, 0, 10)),
     )
@@ -93,6 +93,7 @@ def rerun(choices: Choices) -> World:
         "rerun",
         _habits(choices, outcomes=outcomes),
         specs,
+        [Spell(0, FOREVER, ("post_run",), LOST, choices.pick((0, 40)))],
         person_cancels_at=choices.between(1.0, 100.0) if is_cancelled else math.inf,
     )
 
@@ -237,6 +238,7 @@ def trouble(choices: Choices) -> World:
     """Returns a run that is followed through outages, refusals and odd answers."""
     start = choices.between(3.0, 120.0)
     transient = [fate for fate in READ_FATES if fate.answer in TRANSIENT]
+    brief = [fate for fate in transient if fate.answer != "stall"]  # else refusals last too long
     refusals = [fate for fate in READ_FATES if fate.answer in {"401", "403", "404"}]
     spells = choices.pick(
         (
@@ -244,7 +246,7 @@ def trouble(choices: Choices) -> World:
             [Spell(start, start + choices.between(1.0, 40.0), READS, refusals)],
             [Spell(0, FOREVER, READS, transient, 20)],
             [Spell(0, FOREVER, READS, STATUS_FATES, 20)],
-            [Spell(5.0, FOREVER, READS, [*transient, *refusals, *STATUS_FATES], 20)],
+            [Spell(5.0, FOREVER, READS, [*brief, *refusals, *STATUS_FATES], 20)],
         )
     )
     outcome = choices.pick((10, 10, 20))
