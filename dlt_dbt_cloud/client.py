@@ -65,12 +65,15 @@ class DBTCloudClientV2:
         self.accounts_url = f"accounts/{account_id}"
         self.base_api_url = base_api_url
         self.outage_timeout = outage_timeout or 0.0
-        self.max_artifact_bytes = credentials.max_artifact_bytes
-        # A proxy would see what is sent over plain HTTP.
-        trust_env = not is_loopback(urlsplit(base_api_url).hostname or "")
-        timeout = credentials.request_timeout
-        self._io = io or _io.Blocking(timeout)
-        self._transport = Transport(api_token, base_api_url, timeout, trust_env=trust_env)
+        self._io = io or _io.Blocking(credentials.request_timeout)
+        self._transport = Transport(
+            api_token,
+            base_api_url,
+            credentials.request_timeout,
+            credentials.max_artifact_bytes,
+            # A proxy would see what is sent over plain HTTP.
+            trust_env=not is_loopback(urlsplit(base_api_url).hostname or ""),
+        )
 
     def get_endpoint(self, endpoint: str) -> Any:
         """Returns the whole answer to a GET request, e.g. to `accounts/1/runs/2/`."""
@@ -204,15 +207,11 @@ class DBTCloudClientV2:
         """
         # The one path of the API without a slash at its end.
         url = self._run_path(run_id, f"artifacts/{quote(path)}")
-        query = _query({"step": step})
-        text = self._read(self._transport.get_file, url, query, self.max_artifact_bytes)
-        if not path.endswith(".json"):
-            return text
+        text = self._read(self._transport.get_file, url, _query({"step": step}))
         try:
-            return parse_json(text)
+            return parse_json(text) if path.endswith(".json") else text
         except ValueError as error:
-            failure = DBTCloudResponseException(f"{url} is not JSON. {error}", url=url)
-        raise failure
+            raise DBTCloudResponseException(f"{url} is not JSON. {error}", url=url) from None
 
     def runs_url(self, job_id: int) -> str:
         """Returns where the runs of a job are found."""

@@ -1,5 +1,6 @@
 """Turns an answer of the API into data or an exception: pure functions."""
 
+import http.client
 import io
 import json
 import re
@@ -9,7 +10,6 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from dlt_dbt_cloud._api import Page
-from dlt_dbt_cloud._values import dict_of, printable
+from dlt_dbt_cloud._values import dict_of, int_of, printable
 from dlt_dbt_cloud.exceptions import (
     DBTCloudConnectionException,
     DBTCloudHTTPException,
@@ -25,8 +25,7 @@ from dlt_dbt_cloud.exceptions import (
 )
 
 RATE_LIMIT_COOLDOWN: Final = 300.0
-"""Seconds for which an account over its rate limit gets no answer. No header is promised that
-would say so (docs.getdbt.com, API rate limits)."""
+"""Seconds for which an account over its rate limit gets no answer (docs.getdbt.com)."""
 MAX_RETRY_AFTER: Final = 86_400.0
 """Maximum of `Retry-After` in seconds."""
 
@@ -64,11 +63,7 @@ def is_success(status_code: int) -> bool:
 
 
 def checked(answer: Answer) -> Answer:
-    """Returns an answer that is a success and was read to its end.
-
-    Raises:
-        DBTCloudAPIException: If it isn't.
-    """
+    """Returns an answer if it is a success that was read to its end, else raises."""
     if not is_success(answer.status_code):
         raise http_exception(answer)
     if not answer.is_whole:
@@ -77,11 +72,7 @@ def checked(answer: Answer) -> Answer:
 
 
 def envelope_of(answer: Answer) -> dict[str, Any]:
-    """Returns the API's envelope.
-
-    Raises:
-        DBTCloudResponseException: If the answer is something else than the API's JSON.
-    """
+    """Returns the API's envelope, `data` and more, or raises a `DBTCloudResponseException`."""
     try:
         envelope = parse_json(answer.text)
     except ValueError:
@@ -95,23 +86,23 @@ def envelope_of(answer: Answer) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> Any:
-    """Returns what JSON holds. NaN and Infinity, which JSON doesn't know, become None.
+    """Returns what JSON holds, with None instead of the NaN and Infinity that JSON doesn't know.
 
     Raises:
-        ValueError: If it is no JSON, or nested too deeply.
+        ValueError: It is no JSON, or nested too deeply.
     """
     try:
         data = json.loads(text, parse_constant=lambda _: None)
+        if not _is_deep(data):
+            # Lone surrogates can't be stored.
+            return _encodable(data) if re.search(r"\\u[dD][89a-fA-F]", text) else data
     except RecursionError:
-        data = None
-        is_deep = True
-    else:
-        is_deep = _is_deep(data)
-    if is_deep:
-        raise ValueError(f"JSON of more than {MAX_DEPTH} levels.")
-    if re.search(r"\\u[dD][89a-fA-F]", text):  # lone surrogates, which can't be stored
-        data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", errors="replace"))
-    return data
+        pass
+    raise ValueError(f"JSON of more than {MAX_DEPTH} levels.")
+
+
+def _encodable(data: Any) -> Any:
+    return json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", errors="replace"))
 
 
 def _is_deep(data: Any) -> bool:
@@ -125,36 +116,28 @@ def _is_deep(data: Any) -> bool:
 
 
 def page_of(url: str, envelope: Mapping[str, Any]) -> Page[Any]:
-    """Returns a page of a list.
-
-    Raises:
-        DBTCloudResponseException: If the envelope holds no list.
-    """
-    items = envelope["data"]
-    if not isinstance(items, list):
-        kind = type(items).__name__
-        raise DBTCloudResponseException(f"{url} answered without a list: {kind}", url=url)
-    total = dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count")
-    is_total = isinstance(total, int) and not isinstance(total, bool)
-    return Page(items, total if is_total else None)
+    """Returns a page of a list, or raises a `DBTCloudResponseException`."""
+    total = int_of(dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count"))
+    return Page(_typed(url, list, "a list", envelope["data"]), total)
 
 
 def object_of(url: str, data: Any, **expected: int) -> dict[str, Any]:
-    """Returns an object of the API.
-
-    Raises:
-        DBTCloudResponseException: If it is none, or not the one of the expected id.
-    """
-    if not isinstance(data, dict):
-        kind = type(data).__name__
-        raise DBTCloudResponseException(f"{url} answered without an object: {kind}", url=url)
+    """Returns an object of the API with an expected id, or raises a `DBTCloudResponseException`."""
+    found: dict[str, Any] = _typed(url, dict, "an object", data)
     for name, value in expected.items():
-        if data.get(name) != value:
-            found = shortened(repr(data.get(name)))
+        if found.get(name) != value:
+            other = shortened(repr(found.get(name)))
             raise DBTCloudResponseException(
-                f"{url} answered about another {name}, {found} instead of {value}.", url=url
+                f"{url} answered about another {name}, {other} instead of {value}.", url=url
             )
-    return data
+    return found
+
+
+def _typed(url: str, expected: type, name: str, data: Any) -> Any:
+    if isinstance(data, expected):
+        return data
+    kind = type(data).__name__
+    raise DBTCloudResponseException(f"{url} answered without {name}: {kind}", url=url)
 
 
 def http_exception(answer: Answer) -> DBTCloudHTTPException:
@@ -168,8 +151,9 @@ def http_exception(answer: Answer) -> DBTCloudHTTPException:
     said = [shortened(user_message or answer.text), shortened(str(data)) if data else None]
     hint = HINTS.get(status_code, HOST_HINT if status_code < HTTPStatus.BAD_REQUEST else None)
     sentences = " ".join(part for part in [*said, location(answer.headers), hint] if part)
+    phrase = http.client.responses.get(status_code, "(unknown status)")
     failure = DBTCloudHTTPException(
-        f"dbt Cloud answered {status_code} {phrase(status_code)} to {method} {url}: {sentences}",
+        f"dbt Cloud answered {status_code} {phrase} to {method} {url}: {sentences}",
         url=url,
         status_code=status_code,
         user_message=user_message,
@@ -204,22 +188,13 @@ def _response(answer: Answer) -> requests.Response:
     return response
 
 
-def phrase(status_code: int) -> str:
-    """Returns the words for an HTTP status."""
-    try:
-        return HTTPStatus(status_code).phrase
-    except ValueError:
-        return "(unknown status)"
-
-
 def location(headers: Mapping[str, str]) -> str | None:
     """Returns where a redirect leads. It is not followed: the token is for one host alone."""
     target = headers.get("Location")
-    try:
-        host = urlsplit(target or "").netloc.rpartition("@")[2]
-    except ValueError:
-        host = ""
-    return f"It redirects to {shortened(host or target)}." if target else None
+    if not target:
+        return None
+    url = re.match(r"(?:[a-z]+:)?//(?:[^/?#]*@)?([^/?#]+)", target, re.IGNORECASE)
+    return f"It redirects to {shortened(url[1] if url else target)}."
 
 
 def retry_after(status_code: int, headers: Mapping[str, str]) -> float | None:

@@ -1,10 +1,10 @@
 """One request to the API: authenticated, sent once, bounded in time and size."""
 
 import gzip
-import http.client
 import os
 import zlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final, NoReturn
 
 import requests
@@ -24,19 +24,13 @@ from dlt_dbt_cloud._http.responses import (
     is_success,
 )
 
-MIB: Final = 2**20
+MAX_JSON: Final = 16 * 2**20
+"""Maximum size of the API's JSON in bytes."""
 CHUNK: Final = 2**16
 CONNECT_TIMEOUT: Final = 10.0
 """Maximum number of seconds for a connection to each of a host's addresses."""
-TROUBLE: Final = (
-    requests.RequestException,
-    Urllib3Error,
-    http.client.HTTPException,
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-)
+# Those of requests are `OSError`s.
+TROUBLE: Final = (OSError, EOFError, ValueError, HTTPException, Urllib3Error, zlib.error)
 
 
 class TokenAuth(AuthBase):
@@ -63,7 +57,7 @@ class Transport:
         api_token: The token.
         base_url: `https://HOST/api/v2`.
         request_timeout: Maximum duration of a request in seconds, from connecting to its last byte.
-        max_bytes: Maximum size of an answer's JSON.
+        max_file: Maximum size of a file in bytes.
         trust_env: Whether the proxies of the environment are used.
     """
 
@@ -72,13 +66,14 @@ class Transport:
         api_token: str,
         base_url: str,
         request_timeout: float = 60.0,
-        max_bytes: int = 16 * MIB,
+        max_file: int = MAX_JSON,
         *,
         trust_env: bool = True,
     ) -> None:
-        self.base_url = base_url
-        self.request_timeout = request_timeout
-        self.max_bytes = max_bytes
+        self._base_url = base_url
+        connect = min(CONNECT_TIMEOUT, request_timeout)
+        self._timeout: Any = Timeout(connect=connect, total=request_timeout)
+        self._max_file = max_file
         self._trust_env = trust_env
         self._auth = TokenAuth(api_token)
         self._owned = (os.getpid(), self._new_session())
@@ -86,29 +81,18 @@ class Transport:
     def send(
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None
     ) -> dict[str, Any]:
-        """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`.
+        """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`."""
+        content = {"params": params, "json": json}
+        return envelope_of(self._exchange(method, path, "application/json", MAX_JSON, **content))
 
-        Raises:
-            DBTCloudAPIException: If there is no usable answer.
-        """
-        return envelope_of(
-            self._exchange(
-                method, path, "application/json", self.max_bytes, params=params, json=json
-            )
-        )
-
-    def get_file(self, path: str, params: Mapping[str, Any] | None, max_bytes: int) -> str:
-        """Returns the text of a file, from one request.
-
-        Raises:
-            DBTCloudAPIException: If there is no usable answer.
-        """
-        return self._exchange("GET", path, "*/*", max_bytes, params=params).text
+    def get_file(self, path: str, params: Mapping[str, Any]) -> str:
+        """Returns the text of a file, from one request."""
+        return self._exchange("GET", path, "*/*", self._max_file, params=params).text
 
     def _exchange(
         self, method: str, path: str, accept: str, max_bytes: int, **content: Any
     ) -> Answer:
-        url = f"{self.base_url}/{path}"
+        url = f"{self._base_url}/{path}"
         headers = {"Accept": accept, "Accept-Encoding": "gzip"}
         try:
             answer = self._receive(method, url, max_bytes, headers=headers, **content)
@@ -123,23 +107,22 @@ class Transport:
         raise failure
 
     def _receive(self, method: str, url: str, max_bytes: int, **content: Any) -> Answer:
-        connect = min(CONNECT_TIMEOUT, self.request_timeout)
-        timeout: Any = Timeout(connect=connect, total=self.request_timeout)
         with self._session().request(
-            method, url, stream=True, timeout=timeout, **content
+            method, url, stream=True, timeout=self._timeout, **content
         ) as response:
             if not is_success(response.status_code):
                 max_bytes = MAX_ERROR
             body = _read(response, max_bytes)
-        redact = self._auth.redact
+        redact, is_whole = self._auth.redact, len(body) <= max_bytes
+        read = len(body) if is_whole else 2 * MAX_ERROR  # so that no token is cut at MAX_ERROR
         return Answer(
             method=method,
             url=redact(url),
             status_code=response.status_code,
             reason=redact(response.reason or ""),
             headers={name: redact(value) for name, value in response.headers.items()},
-            text=redact(body.decode("utf-8", errors="replace")),
-            is_whole=len(body) <= max_bytes,
+            text=redact(body[:read].decode(errors="replace")),
+            is_whole=is_whole,
         )
 
     def _session(self) -> Session:
@@ -154,7 +137,7 @@ class Transport:
         return session
 
 
-def _read(response: requests.Response, max_bytes: int) -> bytes:
+def _read(response: requests.Response, max_bytes: int) -> bytearray:
     """Returns the body up to a little more than `max_bytes`, decompressed as it is read."""
     response.raw.decode_content = False
     source = response.raw
@@ -163,4 +146,4 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
     body = bytearray()
     while len(body) <= max_bytes and (chunk := source.read(CHUNK)):
         body += chunk
-    return bytes(body)
+    return body

@@ -29,7 +29,7 @@ UNREADABLE: Final = {
     "5,000 digits": 5000 * "9",
     "100,000 levels of lists": DEEP * "[" + DEEP * "]",
     "100,000 levels of objects": DEEP * '{"a":' + "1" + DEEP * "}",
-    "99 levels": 99 * "[" + 99 * "]",
+    "101 levels": 101 * "[" + 101 * "]",
     "no JSON": "}",
 }
 """Values that make the whole body unreadable, in whichever field."""

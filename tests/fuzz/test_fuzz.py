@@ -11,7 +11,13 @@ from typing import Any
 import dlt
 import pytest
 
-from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration, DBTCloudException, DBTCloudRun
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudConfiguration,
+    DBTCloudException,
+    DBTCloudResponseException,
+    DBTCloudRun,
+)
 from dlt_dbt_cloud._call import follow_run, follow_runs, run_job
 from dlt_dbt_cloud._http.responses import parse_json
 from dlt_dbt_cloud._http.transport import Transport
@@ -76,6 +82,7 @@ def ask(story: str, run: DBTCloudRun) -> None:
     assert str(pickle.loads(pickle.dumps(run))) == str(run), story  # noqa: S301  # our own
     show(story, run)
     assert repr(run)
+    assert json.dumps(run, ensure_ascii=False).encode(), story  # a destination stores it
     outcome(story, run.raise_on_failure)
 
 
@@ -106,7 +113,8 @@ class TestReads:
         for problem, value in UNREADABLE.items():
             world.everything = mutated(sample(name), path, value)
             for read in READS[name]:
-                outcome(problem, partial(read, api))
+                error = outcome(problem, partial(read, api))
+                assert isinstance(error, DBTCloudResponseException), problem
 
     @pytest.mark.parametrize("name", ["400", "400_query", "401", "403", "404", "500"])
     def test_errors(self, name: str, world: World) -> None:
@@ -149,7 +157,7 @@ KINDS = {
     "run": ("run_error_related", 11),
     "runs": ("runs", 7),
     "jobs": ("jobs", 1),
-    "results": ("run_results", 2),
+    "run_results": ("run_results", 2),
     "trigger": ("trigger", 11),
     "retry": ("run_queued", 11),
 }
@@ -159,8 +167,8 @@ so manieth mutation is tried: each field is, and each value, but not each value 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs(name: str, kind: str, world: World) -> None:
-    """Whatever is in a field of one kind of answer, a program ends in time, as it may."""
+def test_programs(name: str, kind: str, world: World, log: pytest.LogCaptureFixture) -> None:
+    """Whatever is in a field, a program ends in time, as it may, and logs no control character."""
     program, settings = PROGRAMS[name]
     config, api = configured(**settings), client()
     body, stride = KINDS[kind]
@@ -170,6 +178,9 @@ def test_programs(name: str, kind: str, world: World) -> None:
         found = outcome(story, partial(run, program(io, api, config)))
         show(story, found)
         assert sum(io.sleeps) < 900, story
+        said = "\n".join(record.getMessage() for record in log.records)
+        assert said == printable(said), story
+        log.clear()
         if kind not in world.kinds:
             break  # the program makes no such request
 
@@ -208,7 +219,7 @@ def test_source(world: World, dlt_world: Path) -> None:
     world.changes = {
         "runs": lambda _: json.dumps(page(*runs.values())),
         "run": lambda body: json.dumps(envelope(runs[body["data"]["id"]])),
-        "results": lambda _: next(results),
+        "run_results": lambda _: next(results),
     }
     pipeline = dlt.pipeline("fuzz", destination="duckdb", pipelines_dir=str(dlt_world))
     source = dbt_cloud_source(credentials=configured(outage_timeout=0), all_jobs=True)

@@ -52,9 +52,9 @@ LATE: dict[str, Behaviour] = {
 TIMEOUT = 0.3
 
 
-def transport(server: WireServer, max_bytes: int = 2**20) -> Transport:
+def transport(server: WireServer, max_file: int = 2**20, timeout: float = TIMEOUT) -> Transport:
     """Returns a transport to the server that waits 0.3 s."""
-    return Transport(TOKEN, server.url, TIMEOUT, max_bytes, trust_env=server.url[:5] == "https")
+    return Transport(TOKEN, server.url, timeout, max_file, trust_env=server.url[:5] == "https")
 
 
 class TestTime:
@@ -139,11 +139,10 @@ class TestSize:
     def test_bound(self, behave: Behaviour) -> None:
         """A bomb and an endless body end at the bound, without a second attempt."""
         with WireServer(behave) as server:
-            client = transport(server)
-            client.request_timeout = 20
+            client = transport(server, timeout=20)
             tracemalloc.start()
             with pytest.raises(DBTCloudResponseException, match="too much"):
-                client.send("GET", "x")
+                client.get_file("x", {})
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert peak < 8 * 2**20
@@ -167,9 +166,28 @@ class TestSize:
     def test_bound_of_a_file(self) -> None:
         """A file has a bound of its own."""
         with WireServer(sends(http_answer("select 1"))) as server:
-            assert transport(server, 4).get_file("x", None, 8) == "select 1"
+            assert transport(server, 8).get_file("x", {}) == "select 1"
             with pytest.raises(DBTCloudResponseException, match="too much"):
-                transport(server, 100).get_file("x", None, 7)
+                transport(server, 7).get_file("x", {})
+
+    def test_bounds_of_a_client(self) -> None:
+        """A client reads 16 MiB of JSON, and of an artifact what `max_artifact_bytes` says."""
+        head = b'HTTP/1.1 200 OK\r\n\r\n{"data": {"id": 1, "x": "'
+        with WireServer(flood(head, b"x" * 2**20)) as server:
+            config = configured(base_api_url=server.url, max_artifact_bytes=2**10)
+            client = DBTCloudClientV2(credentials=config, outage_timeout=0)
+            tracemalloc.start()
+            with pytest.raises(DBTCloudResponseException, match="too much"):
+                client.get_artifact(1, "a.sql")
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+            with pytest.raises(DBTCloudResponseException, match="too much"):
+                client.get_run_status(1)
+            assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+            tracemalloc.stop()
+        large = envelope({"id": 1, "x": "x" * (15 * 2**20)})
+        with WireServer(sends(large)) as server:
+            client = DBTCloudClientV2(credentials=configured(base_api_url=server.url))
+            assert len(client.get_run_status(1)["x"]) == 15 * 2**20
 
     def test_compressed(self) -> None:
         """A compressed answer is read, also if it has several parts."""
@@ -271,8 +289,8 @@ from dlt_dbt_cloud._http.transport import Transport
 transport = Transport("secret-token", sys.argv[1])
 transport.send("GET", "before")
 child = os.fork()
-name, data = "parent" if child else "child", transport.send("GET", "after")["data"]
-os.write(1, (f"{name} {data}" + chr(10)).encode())
+line = ("parent" if child else "child") + f" {transport.send('GET', 'after')['data']}\\n"
+os.write(1, line.encode())
 if child:
     os.waitpid(child, 0)
     transport.send("GET", "parent")

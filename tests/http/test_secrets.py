@@ -5,21 +5,34 @@ import html
 import json
 import logging
 import pickle
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import dlt
 import pytest
 import responses
+from dlt.pipeline.exceptions import PipelineStepFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudException
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudConfiguration,
+    DBTCloudException,
+    get_dbt_cloud_run_status,
+    run_dbt_cloud_job,
+    wait_for_dbt_cloud_runs,
+)
 from dlt_dbt_cloud._http.redaction import MASK, pattern_of
+from dlt_dbt_cloud._http.responses import MAX_ERROR
 from dlt_dbt_cloud._http.transport import TokenAuth
-from tests.http.wire import WireServer, http, sends
+from dlt_dbt_cloud.sources import dbt_cloud_source
+from tests.http.wire import WireServer, envelope, http, sends
 from tests.utils import ACCOUNT, RUN_ID, configured, sample_run
 
 TOKEN = "dbtc_5eCrEt+T0k/n<0>&'1\"2=3\\4_end"
@@ -186,12 +199,85 @@ def test_echo(
     assert not secrets_in("\n".join(shown))
 
 
+def test_echo_across_the_bound() -> None:
+    """An error that is cut where it echoes the token shows no part of it."""
+    body = "x" * (MAX_ERROR - 12) + TOKEN + "x" * 2**17
+    with WireServer(sends(http(body, "502 Bad"))) as server:
+        config = configured(base_api_url=server.url, api_token=TOKEN)
+        with pytest.raises(DBTCloudException) as caught:
+            DBTCloudClientV2(credentials=config, outage_timeout=0).get_run_status(1)
+    assert TOKEN[:8] not in everything(caught.value)
+
+
 def test_echo_in_a_file() -> None:
     """A text of the run that echoes it comes without it."""
     with WireServer(sends(http(f"select '{TOKEN}'"))) as server:
         config = configured(base_api_url=server.url, api_token=TOKEN)
         client = DBTCloudClientV2(credentials=config)
         assert client.get_artifact(1, "a.sql") == f"select '{MASK}'"
+
+
+CALLS: list[Callable[[DBTCloudConfiguration], Any]] = [
+    run_dbt_cloud_job,
+    get_dbt_cloud_run_status,
+    lambda config: wait_for_dbt_cloud_runs([1], config),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("place", PLACES)
+def test_echo_in_a_call(
+    call: Callable[[DBTCloudConfiguration], Any],
+    place: Callable[[str], bytes],
+    records: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing that a call logs or raises contains the token, nor do the variables of its frames."""
+    with WireServer(sends(place(quote(TOKEN)))) as server:
+        config = configured(
+            base_api_url=server.url,
+            api_token=TOKEN,
+            run_id="1",
+            outage_timeout=0,
+            wait_timeout=0,
+            raise_on_failure=True,
+        )
+        with pytest.raises(DBTCloudException) as caught:
+            call(config)
+    shown = [everything(caught.value), repr(config), str(config)]
+    shown += [f"{record.getMessage()} {record.exc_text}" for record in records.records]
+    assert not secrets_in("\n".join(shown))
+
+
+def test_echo_in_a_pipeline(dlt_world: Path) -> None:
+    """No table, trace, state or other file of a pipeline contains the token."""
+    step = {"index": 1, "name": f"Invoke dbt with `dbt build {TOKEN}`", "status": 20}
+    changes = {"id": 1, "status_message": TOKEN, "href": TOKEN, "run_steps": [step]}
+    answers = {b"/runs/1/ ": envelope(sample_run("run_error_related", **changes)["data"])}
+
+    def echo(connection: socket.socket) -> None:
+        line = server.requests[-1].partition(b"\r\n")[0] + b" "
+        found = [answer for part, answer in answers.items() if part in line]
+        connection.sendall([*found, in_error(quote(TOKEN))][0])
+
+    pipeline = dlt.pipeline("echo", destination="duckdb", pipelines_dir=str(dlt_world))
+    with WireServer(echo) as server:
+        config = configured(base_api_url=server.url, api_token=TOKEN, outage_timeout=0)
+        answers[b"/runs/?limit=1"] = envelope([])
+        answers[b"?include_related"] = answers[b"/runs/1/ "]
+        pipeline.run(dbt_cloud_source({"id": 1}, config)).raise_on_failed_jobs()
+        answers.clear()
+        with pytest.raises(PipelineStepFailed) as caught:
+            pipeline.run(dbt_cloud_source(credentials=config, all_jobs=True))
+    assert pipeline.last_trace
+    trace = pipeline.last_trace.asdict()
+    shown = [everything(caught.value), repr(trace), json.dumps(trace, default=str)]
+    with pipeline.sql_client() as sql:
+        rows = sql.execute_sql("select status_message, url, load_error from dbt_cloud_runs")
+    assert str(rows).count(MASK) >= 3
+    files = [path.read_bytes() for path in dlt_world.rglob("*") if path.is_file()]
+    shown += [str(rows), *(content.decode("utf-8", errors="replace") for content in files)]
+    assert len(shown) > 10
+    assert not secrets_in("\n".join(shown))
 
 
 def test_interrupt(api: responses.RequestsMock) -> None:
