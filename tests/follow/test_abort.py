@@ -22,7 +22,7 @@ from tests.http.wire import Behaviour, WireServer, envelope, http, stall, trickl
 from tests.utils import JOB_ID, RUN_ID, TOKEN, configured, list_of, sample
 
 PROGRAM = """
-import json, signal, sys, threading
+import json, os, signal, sys, threading
 from dlt_dbt_cloud import DBTCloudConfiguration, run_dbt_cloud_job
 
 class TimeLimit(Exception):
@@ -38,7 +38,7 @@ def call():
     try:
         run_dbt_cloud_job(DBTCloudConfiguration(**settings))
     except BaseException as error:
-        print(type(error).__name__, flush=True)
+        os.write(1, (type(error).__name__ + chr(10)).encode())
 
 name, settings = sys.argv[1], json.loads(sys.argv[2])
 signal.signal(signal.SIGALRM, alarm)
@@ -132,11 +132,15 @@ class Script:
         """Sends a signal, and returns how the calls ended. They must do so in time."""
         start = time.monotonic()
         self.process.send_signal(number)
-        lines = [self.process.stdout.readline().strip()]  # type: ignore[union-attr]
+        out, err = self.process.stdout, self.process.stderr
+        assert out is not None
+        assert err is not None
+        first = out.readline()
         assert time.monotonic() - start < within
-        out, self.err = self.process.communicate(timeout=10)
-        assert self.process.returncode == 0, self.err
-        return [*lines, *out.split()]
+        # Not `communicate`, which would miss what `readline` has buffered.
+        outcomes, self.err = (first + out.read()).split(), err.read()
+        assert self.process.wait(10) == 0, self.err
+        return outcomes
 
 
 REATTACH = f"To reattach: get_dbt_cloud_run_status(run_id={RUN_ID})"
