@@ -149,8 +149,11 @@ class PlayedJob:
             status = 1 if self.time < starts_at else 3
             outcome = self.retried_outcome if run["changes"] else self.outcome
             status = outcome if self.time >= starts_at + self.ran else status
+            if run["cancelled_at"] <= self.time:
+                status = 30
             found.append(run["status"] or status)
-            free_at = free_at if run["status"] else starts_at + self.ran
+            is_over = run["status"] or status == 30
+            free_at = free_at if is_over else starts_at + self.ran
         return found
 
     def fail(self, operation: str, *faults: Fault, acts: bool = False) -> None:
@@ -167,7 +170,7 @@ class PlayedJob:
         """Creates a run, and returns its id. With a status it stays in it."""
         run_id = RUN_ID + len(self.runs)
         run = {"at": self.time, "status": status, "trigger": trigger, "changes": changes}
-        self.runs[run_id] = run
+        self.runs[run_id] = {**run, "cancelled_at": math.inf}
         return run_id
 
     def _trigger(self, request: requests.PreparedRequest) -> Response:
@@ -191,7 +194,7 @@ class PlayedJob:
     def _cancel(self, request: requests.PreparedRequest) -> Response:
         fault, acts = self._next("cancel")
         if acts:
-            self.runs[_run_id(request)]["status"] = 30
+            self.runs[_run_id(request)]["cancelled_at"] = self.time
         return _failed(fault) or _answer(self._shown(_run_id(request)))
 
     def _retry(self, request: requests.PreparedRequest) -> Response:

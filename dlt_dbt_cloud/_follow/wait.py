@@ -109,7 +109,7 @@ class Follow:
         usual = None if self.watch.shows_progress else self.watch.usual
         waited = self.io.now() - self.started
         interval = poll_interval(waited, self.limits.wait_seconds, run.run_seconds, usual)
-        await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
+        await self.io.sleep(interval)
 
     async def _read(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run as it is now."""

@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +28,7 @@ from dlt_dbt_cloud import (
 )
 from dlt_dbt_cloud._call import Call, follow_runs
 from dlt_dbt_cloud._follow.history import usual_times
-from dlt_dbt_cloud._follow.progress import collector_of
+from dlt_dbt_cloud._follow.progress import CLAIM, collector_of
 from dlt_dbt_cloud._io import run as run_program
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
@@ -195,6 +198,32 @@ class TestProgress:
         assert "Seconds: 1" in screen.getvalue()
         assert "Running" in screen.getvalue()
 
+    @pytest.mark.parametrize("progress", ["tqdm", "log"])
+    def test_waits_that_share_a_collector(
+        self, progress: Any, client: DBTCloudClientV2, log: pytest.LogCaptureFixture
+    ) -> None:
+        """Waits in threads share a pipeline's collector: one is shown, none fails, all finish."""
+        pipeline = dlt.pipeline("p", pipelines_dir="pipelines", progress=progress)
+        together = threading.Barrier(8)
+
+        def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            if "/runs/?" in str(request.url):
+                return 200, {}, json.dumps(listed([]))
+            if "run_steps" in str(request.url):  # a poll, while all are shown
+                together.wait(10)
+            run_id = int(str(request.url).split("/runs/")[1].split("/")[0])
+            return 200, {}, json.dumps({"data": a_run(run_id, "run_success")})
+
+        with responses.RequestsMock() as api, ThreadPoolExecutor(8) as threads:
+            api.add_callback(responses.GET, re.compile(RUNS_URL), answer)
+            waits = [
+                threads.submit(followed, client, a_run(run_id), pipeline.collector)
+                for run_id in range(1, 9)
+            ]
+            assert all(wait.result(20).is_success for wait in waits)
+        assert "collector failed" not in log.text
+        assert CLAIM not in vars(pipeline.collector)
+
     def test_pipeline_without_progress(self) -> None:
         """A pipeline without progress, and no pipeline, show nothing."""
         assert collector_of() is None
@@ -312,6 +341,25 @@ class TestManyRuns:
             log.records[-1].message
             == "Still in progress. To reattach: wait_for_dbt_cloud_runs([2, 3])"
         )
+
+    def test_lost_run(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
+        """A run that the API refuses for 60 s is reported after the others have finished."""
+        self.world(api, {1: ["run_running"] * 80 + ["run_success"]})
+        api.get(f"{RUNS_URL}9/", status=404, json=sample("404"))
+        api.get(f"{RUNS_URL}1/", json={"data": a_run(1, "run_success")})
+        with pytest.raises(DBTCloudHTTPException, match="does not exist in this account"):
+            watch_all(client, configured(), [a_run(1), a_run(9)])
+        assert self.looks(api)[-1] == [1]
+
+    def test_list_that_brings_others(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
+        """Runs that were not asked for are ignored, and a missing one is read alone."""
+        api.get(RUNS_URL, json=listed([a_run(5, "run_error"), a_run(6, "run_success")]))
+        api.get(f"{RUNS_URL}7/", json={"data": a_run(7, "run_success")})
+        api.get(f"{RUNS_URL}6/", json={"data": a_run(6, "run_success")})
+        runs = watch_all(client, configured(), [a_run(6), a_run(7)])
+        assert [(run.id, run.status) for run in runs] == [(6, 10), (7, 10)]
 
     def test_progress(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch

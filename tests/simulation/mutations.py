@@ -343,7 +343,7 @@ MUTANTS = (
     Mutant(
         "a look that failed comes again soon",
         "_follow/wait.py",
-        "        if not is_listed:\n",
+        "        if not is_settled:\n",
         "        if False:\n",
     ),
     Mutant(

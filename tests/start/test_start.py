@@ -1,25 +1,39 @@
 """How a run comes to be: single cases of the laws that the simulation holds in all schedules."""
 
 import itertools
+import json
 from collections.abc import Callable
 
 import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from dlt_dbt_cloud._start.order import MAX_CAUSE, RetryOrder, RunOrder, new_tag, tagged
+from dlt_dbt_cloud._start.order import MAX_CAUSE, RetryOrder, RunOrder, new_tag, overrides, tagged
 from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudNotTriggeredException,
     DBTCloudTriggerOutcomeUnknownException,
+    DBTCloudWaitTimeoutException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
-from tests.utils import RUN_ID, Fault, PlayedJob
+from tests.utils import ACCOUNT, JOB_ID, RUN_ID, Fault, PlayedJob, list_of, sample_run
 
 RunWith = Callable[..., DBTCloudRun]
-BROKEN = requests.ConnectionError("broken")
-AMBIGUOUS: list[Fault] = [500, 502, 504, BROKEN, "<html>", '{"data": {"id": 1}}', '{"data"']
+AMBIGUOUS: list[Fault] = [
+    *(408, 500, 502, 504),
+    requests.ConnectionError("broken"),
+    requests.ReadTimeout("slow"),
+    *("<html>", '{"data": {"id": 1}}', '{"data"'),
+    json.dumps(sample_run("run_queued", job_definition_id=JOB_ID + 1)),
+    json.dumps(sample_run("run_success", id=RUN_ID - 1)),
+    json.dumps(sample_run("run_queued", trigger={"cause": "another's"})),
+]
+"""What leaves open whether the API has acted."""
+REFUSED = requests.ConnectionError(NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+NEVER_SENT: list[Fault] = [REFUSED, requests.ConnectTimeout(ConnectTimeoutError("slow")), 429]
+"""What proves that it has not."""
 
 
 class TestLostAnswer:
@@ -82,6 +96,56 @@ class TestLostAnswer:
         assert "in its cause" in caught.value.mark
         assert "job_definition_id" in caught.value.url
 
+    @pytest.mark.parametrize(("fault", "seconds"), [(503, 600), ("<html>", 60), (403, 60)])
+    def test_unreadable_list_is_unknown(
+        self, run_with: RunWith, job: PlayedJob, fault: Fault, seconds: float
+    ) -> None:
+        """If the list stays unreadable, nothing is sent again, and the message says where to look.
+
+        A host that answers everything with a page is one of the cases.
+        """
+        job.fail("trigger", fault if fault == "<html>" else 502, acts=True)
+        job.fail("list", *[fault] * 999)
+        with pytest.raises(DBTCloudTriggerOutcomeUnknownException) as caught:
+            run_with()
+        error, tag = caught.value, job.runs[RUN_ID]["trigger"]["cause"].split()[0]
+        assert (len(job.sent), error.job_id) == (1, JOB_ID)
+        assert error.mark == f"{tag} in its cause"
+        assert error.url == f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id"
+        assert f"look for a run with {error.mark} at {error.url}" in str(error)
+        assert job.time == pytest.approx(seconds, abs=2)
+
+    def test_interrupt_says_where_to_look(
+        self, run_with: RunWith, job: PlayedJob, log: pytest.LogCaptureFixture
+    ) -> None:
+        """Ctrl-C while it is unknown whether there is a run leaves its mark in the log."""
+        job.fail("trigger", KeyboardInterrupt(), acts=True)
+        with pytest.raises(KeyboardInterrupt):
+            run_with()
+        tag = job.runs[RUN_ID]["trigger"]["cause"].split()[0]
+        last = f"A dbt Cloud run of job {JOB_ID} may exist: look for {tag} in its cause."
+        assert log.records[-1].message == last
+
+    def test_duplicate_that_cant_be_cancelled(
+        self, run_with: RunWith, job: PlayedJob, log: pytest.LogCaptureFixture
+    ) -> None:
+        """A cancellation that fails is logged, and tried again before the duplicate starts."""
+        job.lag, job.ran = 45, 120
+        job.fail("trigger", 502, acts=True)
+        job.fail("cancel", 502, 502)
+        assert run_with().id == RUN_ID
+        assert log.text.count(f"Couldn't cancel run {RUN_ID + 1}, a duplicate: dbt Cloud") == 2
+        assert job.statuses == [10, 30]
+
+    def test_duplicates_that_cant_be_looked_for(
+        self, run_with: RunWith, job: PlayedJob, log: pytest.LogCaptureFixture
+    ) -> None:
+        """If duplicates can't be looked for, the run is returned with a warning."""
+        job.fail("trigger", 502, acts=True)
+        job.fail("list", None, *[503] * 99)
+        assert run_with().id == RUN_ID
+        assert f"Couldn't check that run {RUN_ID} is the only one: dbt Cloud" in log.text
+
     def test_list_without_causes_is_unknown(self, run_with: RunWith, job: PlayedJob) -> None:
         """If the list shows no causes, nothing is sent again, and the outcome is unknown."""
         job.create({})
@@ -109,12 +173,22 @@ class TestLostAnswer:
 class TestNothingCreated:
     """Some answers prove that no run was created."""
 
-    def test_refused_at_once(self, run_with: RunWith, job: PlayedJob) -> None:
+    @pytest.mark.parametrize("status_code", [301, 400, 401, 403, 404, 409])
+    def test_refused_at_once(self, run_with: RunWith, job: PlayedJob, status_code: int) -> None:
         """A refusal is raised at once, as it is."""
-        job.fail("trigger", 403)
-        with pytest.raises(DBTCloudHTTPException, match="answered 403"):
+        job.fail("trigger", status_code)
+        with pytest.raises(DBTCloudHTTPException, match=f"answered {status_code}"):
             run_with()
-        assert job.time == 0
+        assert (job.time, job.looked) == (0, [])
+
+    @pytest.mark.parametrize("fault", NEVER_SENT, ids=repr)
+    def test_sent_again_without_a_lookup(
+        self, run_with: RunWith, job: PlayedJob, fault: Fault
+    ) -> None:
+        """What can't have reached the API is simply sent again."""
+        job.fail("trigger", fault)
+        assert run_with(wait_for_outcome=False).id == RUN_ID
+        assert (len(job.sent), job.looked) == (2, [])
 
     def test_rate_limit_is_waited_out(self, run_with: RunWith, job: PlayedJob) -> None:
         """After a 429 the trigger is sent again without a lookup, five minutes later."""
@@ -124,18 +198,19 @@ class TestNothingCreated:
 
     def test_unavailable(self, run_with: RunWith, job: PlayedJob) -> None:
         """An API that can't be reached for `outage_timeout` leaves the job untriggered."""
-        job.fail("trigger", *[429] * 9)
-        with pytest.raises(DBTCloudNotTriggeredException, match=r"was not triggered\. .*429"):
+        job.fail("trigger", *[REFUSED] * 99)
+        with pytest.raises(DBTCloudNotTriggeredException, match=r"was not triggered\. .*refused"):
             run_with()
-        assert job.time == 600
+        assert (job.time, job.looked) == (600, [])
 
 
 class TestRetry:
     """A retry of a failed run has no cause of ours."""
 
-    def test_lost_answer(self, run_with: RunWith, job: PlayedJob) -> None:
-        """A committed retry whose answer is lost is found by `retrying_run_id`."""
-        job.outcome = 20
+    @pytest.mark.parametrize("changes", [{}, {"retrying_run_id": None}])
+    def test_lost_answer(self, run_with: RunWith, job: PlayedJob, changes: dict[str, None]) -> None:
+        """A committed retry whose answer is lost is found, also without `retrying_run_id`."""
+        job.outcome, job.retry_changes = 20, changes
         job.fail("retry", 502, acts=True)
         assert run_with(retry_failed=1).id == RUN_ID + 1
         assert len(job.sent) == 2
@@ -170,6 +245,52 @@ class TestReuse:
         """A run that has started may have missed the load."""
         job.create({"cause": "theirs"}, status=3)
         assert run_with(reuse_queued=True).id == RUN_ID + 1
+
+    def test_run_that_started_meanwhile_is_not(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A list may be older than it looks: the run itself is asked."""
+        stale = sample_run("run_queued", trigger={"cause": "theirs"})["data"]
+        job.create({"cause": "theirs"}, status=3)
+        job.fail("list", json.dumps(list_of(stale)))
+        assert run_with(reuse_queued=True).id == RUN_ID + 1
+
+    def test_unreadable_list_triggers_nothing(self, run_with: RunWith, job: PlayedJob) -> None:
+        """If the queue can't be read, nothing is triggered."""
+        job.fail("list", *[503] * 99)
+        with pytest.raises(DBTCloudNotTriggeredException):
+            run_with(reuse_queued=True)
+        assert job.sent == []
+
+    def test_older_one_that_shows_up_later_is_followed(
+        self, run_with: RunWith, job: PlayedJob
+    ) -> None:
+        """Two callers at one moment settle on the older run, and the younger is cancelled."""
+        job.lag, job.queued = 2, 20
+        job.create({"cause": "theirs"})
+        assert run_with(reuse_queued=True).id == RUN_ID
+        assert job.statuses == [10, 30]
+
+    def test_cancelled_run_is_replaced(self, run_with: RunWith, job: PlayedJob) -> None:
+        """If the reused run is cancelled in the queue, the load gets another one."""
+        job.create({"cause": "theirs"})
+        job.runs[RUN_ID]["cancelled_at"] = 8
+        job.queued = 20
+        assert run_with(reuse_queued=True).id == RUN_ID + 1
+        assert len(job.sent) == 1
+
+    def test_reused_run_is_not_ours_to_cancel(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A run of another is not cancelled at the deadline."""
+        job.create({"cause": "theirs"})
+        with pytest.raises(DBTCloudWaitTimeoutException):
+            run_with(reuse_queued=True, cancel_on_abort=True, wait_timeout=20)
+        assert job.statuses == [3]
+
+    def test_overrides(self) -> None:
+        """Nulls of the API are no overrides, nor is the cause; False is one."""
+        request = {"cause": "a", "schema_override": "ci", "generate_docs_override": False}
+        assert overrides({**request, "cause": "b", "git_branch": None, "id": 5}) == {
+            "schema_override": "ci",
+            "generate_docs_override": False,
+        }
 
     def test_other_overrides_are_not(self, run_with: RunWith, job: PlayedJob) -> None:
         """A queued run that builds elsewhere will not do."""
