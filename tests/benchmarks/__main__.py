@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import (
+    awaited,
     detection,
+    duplicates,
     history,
     importing,
     known_jobs,
@@ -22,6 +24,8 @@ SECTIONS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "detection": detection.report,
     "known_jobs": known_jobs.report,
     "many_runs": many_runs.report,
+    "awaited": awaited.report,
+    "duplicates": duplicates.report,
     "sharing": sharing.report,
     "history": history.report,
     "importing": importing.report,
