@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import (  # noqa: UP035  # the hints are those of the settings
+    TYPE_CHECKING,
     Any,
     Final,
     Generic,
@@ -13,7 +14,8 @@ from typing import (  # noqa: UP035  # the hints are those of the settings
 
 from typing_extensions import TypedDict
 
-from dlt_dbt_cloud.run import DBTCloudRun
+if TYPE_CHECKING:  # settings need this module, and nothing of a run
+    from dlt_dbt_cloud.run import DBTCloudRun
 
 T = TypeVar("T")
 
@@ -59,23 +61,23 @@ class Page(NamedTuple, Generic[T]):
 class RunsApi(Protocol):
     """Operations of the API v2. All raise a `DBTCloudAPIException` without a usable answer."""
 
-    def post_run(self, job_id: int, body: Mapping[str, Any]) -> DBTCloudRun:
+    def post_run(self, job_id: int, body: Mapping[str, Any]) -> "DBTCloudRun":
         """Creates a run of a job."""
         ...
 
-    def post_retry(self, run_id: int) -> DBTCloudRun:
+    def post_retry(self, run_id: int) -> "DBTCloudRun":
         """Creates a run that continues a failed one."""
         ...
 
-    def get_run_status(self, run_id: int, *, include_related: Sequence[str] = ()) -> DBTCloudRun:
+    def get_run_status(self, run_id: int, *, include_related: Sequence[str] = ()) -> "DBTCloudRun":
         """Returns a run."""
         ...
 
-    def get_runs(self, **query: Any) -> Page[DBTCloudRun]:
+    def get_runs(self, **query: Any) -> "Page[DBTCloudRun]":
         """Returns a page of the account's runs, e.g. `job_definition_id=1, order_by="-id"`."""
         ...
 
-    def cancel_run(self, run_id: int) -> DBTCloudRun:
+    def cancel_run(self, run_id: int) -> "DBTCloudRun":
         """Cancels a run. One that is running finishes a little later."""
         ...
 

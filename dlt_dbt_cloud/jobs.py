@@ -12,7 +12,6 @@ import dlt
 from dlt.common.pipeline import LoadInfo
 from typing_extensions import Unpack
 
-from dlt_dbt_cloud._io import run
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     TriggerOverrides,
@@ -83,10 +82,10 @@ def run_dbt_cloud_job(
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
     del overrides  # they have come back in the credentials
-    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
 
     with _call.blocking(credentials, stop) as (io, api):
-        return run(_call.run_job(io, api, credentials, data, load_info))
+        return _io.run(_call.run_job(io, api, credentials, data, load_info))
 
 
 @with_dbt_cloud_configuration(requires=("account_id", "run_id"))
@@ -123,10 +122,10 @@ def get_dbt_cloud_run_status(
         DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
 
     with _call.blocking(credentials, stop) as (io, api):
-        return run(_call.follow_run(io, api, credentials))
+        return _io.run(_call.follow_run(io, api, credentials))
 
 
 @with_dbt_cloud_configuration(requires=("account_id",))
@@ -161,7 +160,7 @@ def wait_for_dbt_cloud_runs(
         DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
-    from dlt_dbt_cloud import _call  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
 
     with _call.blocking(credentials, stop) as (io, api):
-        return run(_call.follow_runs(io, api, credentials, runs))
+        return _io.run(_call.follow_runs(io, api, credentials, runs))

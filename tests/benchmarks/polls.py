@@ -20,13 +20,14 @@ from dlt.helpers.dbt_cloud.client import DBTCloudClientV2 as HelperClient
 from dlt_dbt_cloud import DBTCloudClientV2
 
 from .contenders import TOKEN, ours_config
-from .fake_api import SAMPLES
+from .fake_api import SAMPLES, sample
 from .processes import serving
 from .text import reach, table, title
 
 LOOPBACK: Final = "ours, to loopback"
 OURS: Final = "ours, as to any host"
 HELPER: Final = "helper"
+RUN_ID: Final[int] = sample("run_running")["data"]["id"]
 BLOCKS: Final = 40
 POLLS: Final = 75
 """Polls in a block."""
@@ -54,9 +55,9 @@ def contenders(url: str) -> dict[str, Callable[[], object]]:
     )
     to_any._transport._session().trust_env = True
     return {
-        LOOPBACK: lambda: to_loopback.get_run_status(1),
-        OURS: lambda: to_any.get_run_status(1),
-        HELPER: lambda: helper.get_run_status(1),
+        LOOPBACK: lambda: to_loopback.get_run_status(RUN_ID),
+        OURS: lambda: to_any.get_run_status(RUN_ID),
+        HELPER: lambda: helper.get_run_status(RUN_ID),
     }
 
 
