@@ -110,8 +110,8 @@ class Transport:
         with self._session().request(
             method, url, stream=True, timeout=self._timeout, **content
         ) as response:
-            if not is_success(response.status_code):
-                max_bytes = MAX_ERROR
+            is_error = not is_success(response.status_code)
+            max_bytes = MAX_ERROR if is_error else max_bytes
             body = _read(response, max_bytes)
         redact, is_whole = self._auth.redact, len(body) <= max_bytes
         read = len(body) if is_whole else 2 * MAX_ERROR  # so that no token is cut at MAX_ERROR
@@ -120,7 +120,7 @@ class Transport:
             url=redact(url),
             status_code=response.status_code,
             reason=redact(response.reason or ""),
-            headers={name: redact(value) for name, value in response.headers.items()},
+            headers={k: redact(v) for k, v in response.headers.items()} if is_error else {},
             text=redact(body[:read].decode(errors="replace")),
             is_whole=is_whole,
         )

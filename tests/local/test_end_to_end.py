@@ -212,7 +212,9 @@ def test_wrong_token(tmp_path: Path) -> None:
 
 LOADER = """
 import sys
-from dlt_dbt_cloud import run_dbt_cloud_job
+from dlt_dbt_cloud import run_dbt_cloud_job, _call
+print("ready", flush=True)
+sys.stdin.read()
 run = run_dbt_cloud_job(reuse_queued=sys.argv[1] == "share", wait_seconds=1)
 print(run.id, run.is_success)
 """
@@ -233,13 +235,19 @@ def test_many_pipelines_one_job(mode: str, most: int, tmp_path: Path) -> None:
             subprocess.Popen(
                 [sys.executable, "loader.py", mode],
                 env=environment,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
             for _ in range(6)
         ]
+        ready = [process.stdout.readline() for process in processes if process.stdout]
+        for process in processes:
+            process.stdin.close()  # type: ignore[union-attr]  # all start at this moment
+            process.stdin = None
         outcomes = [process.communicate(timeout=120)[0].split() for process in processes]
         runs = list(DBTCloudClientV2(credentials=cloud.credentials).list_runs())
+    assert ready == ["ready\n"] * len(processes)
     assert {success for _, success in outcomes} == {"True"}
     built = [run for run in runs if run.is_success]
     assert len(built) <= most
