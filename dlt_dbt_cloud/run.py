@@ -6,7 +6,14 @@ from enum import IntEnum
 from statistics import median, pstdev
 from typing import Any, Final, NamedTuple
 
-from dlt_dbt_cloud._text import MAX_NODES, MAX_STEPS, log_text, nodes_text, step_name, step_text
+from dlt_dbt_cloud._values.text import (
+    MAX_NODES,
+    MAX_STEPS,
+    log_text,
+    nodes_text,
+    step_name,
+    step_text,
+)
 from dlt_dbt_cloud._values import clock, dict_of, int_of, list_of, moment, seconds, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,

@@ -9,14 +9,13 @@ import pytest
 import dlt_dbt_cloud
 
 PACKAGE = Path(dlt_dbt_cloud.__file__).parent
-GROUND = {"_api", "_io", "run", "exceptions", "_text", "_values"}
+GROUND = {"_api", "_io", "run", "exceptions", "_values"}
 STEPS = {"_start", "_follow", "_report"}
 CALLS = {*GROUND, *STEPS, "_call", "client", "configuration", "_settings"}
 MAY_IMPORT = {
     "exceptions": {"_values"},
     "_values": set[str](),
-    "_text": {"_values"},
-    "run": {"exceptions", "_text", "_values"},
+    "run": {"exceptions", "_values"},
     "_api": {"run"},
     "_io": {"exceptions"},
     "_settings": {"_api", "_io", "exceptions"},

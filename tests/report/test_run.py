@@ -18,7 +18,7 @@ from dlt_dbt_cloud import (
     DBTCloudRunTimedOutException,
 )
 from dlt_dbt_cloud._report import nodes
-from dlt_dbt_cloud._text import log_tail
+from dlt_dbt_cloud._values.text import log_tail
 from tests.utils import sample
 
 
