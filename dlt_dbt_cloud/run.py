@@ -6,15 +6,7 @@ from enum import IntEnum
 from statistics import median, pstdev
 from typing import Any, Final, NamedTuple
 
-from dlt_dbt_cloud._values.text import (
-    MAX_NODES,
-    MAX_STEPS,
-    log_text,
-    nodes_text,
-    step_name,
-    step_text,
-)
-from dlt_dbt_cloud._values import clock, dict_of, int_of, list_of, moment, seconds, str_of
+from dlt_dbt_cloud._values import clock, dict_of, int_of, list_of, moment, seconds, str_of, text
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -234,12 +226,12 @@ class DBTCloudRun(dict[str, Any]):
     @property
     def activity(self) -> str:
         """What the run is doing, in words: its current step, what it is queued behind."""
-        ahead = [str_of(run_id) for run_id in list_of(self.get("blocked_by"))[:MAX_NODES]]
+        ahead = [str_of(run_id) for run_id in list_of(self.get("blocked_by"))[: text.MAX_NODES]]
         if self.is_queued and ahead:
             return f"{self.status_name} behind run {', '.join(ahead)}"
         if self.is_complete or not self.steps:
             return self.status_name
-        return step_name(self.steps[-1])
+        return text.step_name(self.steps[-1])
 
     @property
     def failed_steps(self) -> list[dict[str, Any]]:
@@ -287,12 +279,12 @@ def _text(run: DBTCloudRun) -> Iterator[str]:
     message = str_of(run.get("status_message"))
     if message and not run.is_success:
         yield message
-    for step in run.steps[:MAX_STEPS]:
-        yield f"  {step_text(step)}"
+    for step in run.steps[: text.MAX_STEPS]:
+        yield f"  {text.step_text(step)}"
     if run.failed_nodes:
-        yield from nodes_text(run.failed_nodes)
-    for step in run.failed_steps[:MAX_NODES]:
-        yield from log_text(step)
+        yield from text.nodes_text(run.failed_nodes)
+    for step in run.failed_steps[: text.MAX_NODES]:
+        yield from text.log_text(step)
     if run.url:
         yield f"See {run.url}"
 
