@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlt_dbt_cloud._values.load import load_ref
     from dlt_dbt_cloud.client import DBTCloudClientV2
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
     from dlt_dbt_cloud.exceptions import (
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         DBTCloudRunCancelledException,
         DBTCloudRunException,
         DBTCloudRunFailedException,
+        DBTCloudRunKeyException,
         DBTCloudRunOutcomeUnknownException,
         DBTCloudRunTimedOutException,
         DBTCloudRunUnreachableException,
@@ -49,6 +51,7 @@ __all__ = [
     "DBTCloudRunCancelledException",
     "DBTCloudRunException",
     "DBTCloudRunFailedException",
+    "DBTCloudRunKeyException",
     "DBTCloudRunOutcomeUnknownException",
     "DBTCloudRunStatus",
     "DBTCloudRunTimedOutException",
@@ -60,6 +63,7 @@ __all__ = [
     "DBTCloudWaitTimeoutException",
     "InvalidCredentialsException",
     "get_dbt_cloud_run_status",
+    "load_ref",
     "run_dbt_cloud_job",
     "wait_for_dbt_cloud_runs",
 ]
@@ -68,7 +72,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is asked for: dlt imports this package to find our command."""
     if name in __all__:
-        for module in ("jobs", "configuration", "exceptions", "run", "client"):
+        for module in ("jobs", "configuration", "exceptions", "run", "client", "_values.load"):
             found = vars(import_module(f"{__name__}.{module}"))
             if name in found:
                 return globals().setdefault(name, found[name])

@@ -1,6 +1,7 @@
 """The seam: what the program needs of dbt Cloud's API. Each method is one request, sent once."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import (  # noqa: UP035  # the hints are those of the settings
     TYPE_CHECKING,
     Any,
@@ -52,10 +53,12 @@ class Page(NamedTuple, Generic[T]):
     Attributes:
         items: What the page holds.
         total: Number of items on all pages, None if the API doesn't say.
+        now: When the API answered, on its own clock, None if it doesn't say.
     """
 
     items: Sequence[T]
     total: int | None = None
+    now: datetime | None = None
 
 
 class RunsApi(Protocol):

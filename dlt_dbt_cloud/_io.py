@@ -1,18 +1,17 @@
 """How the program touches the world: a clock, a sleep and calls. And the one retry loop.
 
 `_start`, `_follow` and `_report` are `async def` functions over an `IO`. With `Blocking` they never
-suspend, so `run` carries them out without an event loop, in ordinary frames. With `Asyncio` they
-are coroutines like any other. The tests bring a third one, which simulates.
+suspend, so `run` carries them out without an event loop, in ordinary frames. Awaited calls bring a
+second IO (`_call.awaited`), the tests a third one, which simulates.
 """
 
-import asyncio
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
@@ -63,8 +62,8 @@ class IO(Protocol):
         """Returns one for the last words of an aborted call: it ignores the abort, but is brief."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleeps, at most until the deadline."""
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
+        """Sleeps, at most until the deadline. A poll may come earlier, together with others."""
         ...
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,8 +106,9 @@ class Blocking:
         """Returns one that ignores the abort, for so many seconds."""
         return replace(self, deadline=self.now() + seconds, ignores_abort=True)
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
+        del is_poll
         self._wait(threading.Event(), seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -116,7 +116,7 @@ class Blocking:
         self._raise_if_aborted()
         check_deadline(self)
         done = threading.Event()
-        future = _in_thread(function, *args, **kwargs)
+        future = in_thread(function, *args, **kwargs)
         future.add_done_callback(lambda _: done.set())
         if not self._wait(done, self.request_timeout):
             raise no_answer(min(self.request_timeout, max(0.0, self.deadline - self.now())))
@@ -140,48 +140,6 @@ class Blocking:
             raise DBTCloudStoppedException("Stopped by the caller.")
 
 
-@dataclass(frozen=True)
-class Asyncio:
-    """Waits in an event loop. Requests run in at most four threads.
-
-    Attributes:
-        request_timeout: Maximum duration of a request in seconds.
-        deadline: When calls end.
-        slots: Limits the threads.
-    """
-
-    request_timeout: float = 60.0
-    deadline: float = math.inf
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-
-    def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def until(self, deadline: float) -> Self:
-        """Returns the same with an earlier deadline."""
-        return replace(self, deadline=min(deadline, self.deadline))
-
-    def last(self, seconds: float) -> Self:
-        """Returns one for so many seconds. A task that was cancelled may still await."""
-        return replace(self, deadline=self.now() + seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleeps, at most until the deadline."""
-        await asyncio.sleep(max(0.0, min(seconds, self.deadline - self.now())))
-
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns what a request returns."""
-        check_deadline(self)
-        left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
-        try:
-            async with self.slots:
-                future = asyncio.wrap_future(_in_thread(function, *args, **kwargs))
-                return await asyncio.wait_for(future, left)
-        except asyncio.TimeoutError:  # not the builtin one before Python 3.11
-            raise no_answer(left) from None
-
-
 def run(program: Coroutine[Any, Any, T]) -> T:
     """Returns the result of a program over `Blocking`, which never suspends."""
     try:
@@ -193,7 +151,7 @@ def run(program: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("The program awaits something else than a `Blocking` IO.")
 
 
-def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
     """Calls a function in a daemon thread, which keeps no interpreter from exiting."""
     future: Future[T] = Future()
 

@@ -20,6 +20,7 @@ from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud._settings.messages import malformed, missing, redacted
 from dlt_dbt_cloud._settings.places import Place, active_pipeline_name, places
 from dlt_dbt_cloud._settings.spec import DBTCloudConfiguration
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 __all__ = [
@@ -154,11 +155,13 @@ def _configured(function: Callable[P, R], *, requires: Sequence[str]) -> Callabl
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         call = Call(function, args, kwargs)
         del args, kwargs  # a traceback may show locals
-        load_info = call.get("load_info")
+        pipeline, load_info = call.get("pipeline"), call.get("load_info")
+        if load_info is not None:
+            pipeline = Load.of(load_info)
         call.inject(
             resolve_dbt_cloud_configuration(
                 call.get("credentials"),
-                pipeline_name=load_info.pipeline.pipeline_name if load_info else None,
+                pipeline_name=pipeline.pipeline_name if pipeline else None,
                 requires=requires,
                 **call.settings(DBTCloudConfiguration.get_resolvable_fields()),
             )

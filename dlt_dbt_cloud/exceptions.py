@@ -9,6 +9,7 @@ DBTCloudException
 │   └── DBTCloudResponseException           ... it got something else than the API's JSON
 ├── DBTCloudTriggerException                triggering a job led to no run to watch
 │   ├── DBTCloudNotTriggeredException       ... and certainly created none
+│   ├── DBTCloudRunKeyException             ... the key has a run with other overrides
 │   └── DBTCloudTriggerOutcomeUnknownException  ... and may have created one
 ├── DBTCloudStoppedException                the caller set `stop`
 ├── DBTCloudWaitException                   the wait ended before the run did: the run goes on
@@ -141,6 +142,10 @@ class DBTCloudNotTriggeredException(DBTCloudTriggerException):
 
 class DBTCloudTriggerOutcomeUnknownException(DBTCloudTriggerException):
     """The API may have created a run, and did not answer when asked which."""
+
+
+class DBTCloudRunKeyException(DBTCloudTriggerException):
+    """A run with the same `run_key` was triggered with other overrides. None was created."""
 
 
 class DBTCloudStoppedException(DBTCloudException):

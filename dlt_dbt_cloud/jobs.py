@@ -30,20 +30,24 @@ def run_dbt_cloud_job(
     wait_for_outcome: bool = DBTCloudConfiguration.wait_for_outcome,
     wait_seconds: float = DBTCloudConfiguration.wait_seconds,
     *,
-    load_info: LoadInfo | None = None,
+    load_info: LoadInfo | Mapping[str, Any] | str | None = None,
     job_name: str | None = None,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
     retry_failed: int = DBTCloudConfiguration.retry_failed,
     cancel_on_abort: bool = DBTCloudConfiguration.cancel_on_abort,
     reuse_queued: bool = DBTCloudConfiguration.reuse_queued,
+    run_key: str | None = None,
+    run_key_window: float = DBTCloudConfiguration.run_key_window,
+    pipeline: dlt.Pipeline | None = None,
     stop: threading.Event | None = None,
     **overrides: Unpack[TriggerOverrides],
 ) -> "DBTCloudRun":
     """Runs a dbt Cloud job exactly once, waits until it has finished, and returns its run.
 
-    All arguments but `data`, `load_info` and `stop` are settings too: what is not passed is looked
-    up in `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's config providers.
+    All arguments but `data`, `load_info`, `pipeline` and `stop` are settings too: what is not
+    passed is looked up in `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's config
+    providers.
 
     Args:
         credentials: Settings that win over what dlt's providers have.
@@ -51,9 +55,9 @@ def run_dbt_cloud_job(
         data: Body of the trigger request: wins over `overrides` and configured ones.
         wait_for_outcome: Whether to wait until the run has finished.
         wait_seconds: Maximum polling interval in seconds.
-        load_info: The load that the job transforms, as `pipeline.run` returns it. A load with
-            failed jobs is refused. If the load has a run already, in progress or succeeded, that
-            run is returned instead of a new one.
+        load_info: The load that the job transforms, as `pipeline.run` returns it, its `asdict()`, a
+            `load_ref`, or the JSON of these. A load with failed jobs is refused. If the load has a
+            run already, in progress or succeeded, that run is returned instead of a new one.
         job_name: Exact name of the job, instead of `job_id`.
         wait_timeout: Maximum wait in seconds.
         raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
@@ -64,6 +68,11 @@ def run_dbt_cloud_job(
         reuse_queued: Whether to reuse a run of the job that is still queued, with the same
             overrides: it will see this load too. One that has started may have missed it, and is
             never reused.
+        run_key: Names the piece of work: calls with the same key and job share one run, as those
+            with the same load do. `auto` takes the name from the orchestrator.
+        run_key_window: How old a run with the same `run_key` may be, in seconds.
+        pipeline: Stands for its last load, and brings its section of the settings and its progress.
+            What another process has loaded is looked up in the destination.
         stop: Ends the call when set, from any thread.
         overrides: What is different from the job, e.g. `schema_override="ci"`.
 
@@ -75,6 +84,7 @@ def run_dbt_cloud_job(
         DestinationHasFailedJobs: The load has failed jobs. Nothing was triggered.
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
         DBTCloudNotTriggeredException: The API stayed unavailable, and certainly created no run.
+        DBTCloudRunKeyException: A run with the same `run_key` has other overrides.
         DBTCloudTriggerOutcomeUnknownException: It may have created one.
         DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
         DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
@@ -82,16 +92,16 @@ def run_dbt_cloud_job(
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
     del overrides  # they have come back in the credentials
-    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call import run_job  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
 
-    with _call.blocking(credentials, stop) as (io, api):
-        return _io.run(_call.run_job(io, api, credentials, data, load_info))
+    return carry_out(run_job, credentials, stop, data, load_info, pipeline)
 
 
 @with_dbt_cloud_configuration(requires=("account_id", "run_id"))
 def get_dbt_cloud_run_status(
     credentials: DBTCloudConfiguration = dlt.secrets.value,
-    run_id: int | str | None = None,
+    run_id: Mapping[str, Any] | int | str | None = None,
     wait_for_outcome: bool = DBTCloudConfiguration.wait_for_outcome,
     wait_seconds: float = DBTCloudConfiguration.wait_seconds,
     *,
@@ -103,7 +113,7 @@ def get_dbt_cloud_run_status(
 
     Args:
         credentials: Settings that win over what dlt's providers have.
-        run_id: The run.
+        run_id: The run, or its id.
         wait_for_outcome: Whether to wait until the run has finished.
         wait_seconds: Maximum polling interval in seconds.
         wait_timeout: Maximum wait in seconds.
@@ -122,15 +132,15 @@ def get_dbt_cloud_run_status(
         DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call import follow_run  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
 
-    with _call.blocking(credentials, stop) as (io, api):
-        return _io.run(_call.follow_run(io, api, credentials))
+    return carry_out(follow_run, credentials, stop)
 
 
 @with_dbt_cloud_configuration(requires=("account_id",))
 def wait_for_dbt_cloud_runs(
-    runs: "Iterable[DBTCloudRun | int | str]",
+    runs: Iterable[Mapping[str, Any] | int | str],
     credentials: DBTCloudConfiguration = dlt.secrets.value,
     wait_seconds: float = DBTCloudConfiguration.wait_seconds,
     *,
@@ -160,7 +170,7 @@ def wait_for_dbt_cloud_runs(
         DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
-    from dlt_dbt_cloud import _call, _io  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call import follow_runs  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
 
-    with _call.blocking(credentials, stop) as (io, api):
-        return _io.run(_call.follow_runs(io, api, credentials, runs))
+    return carry_out(follow_runs, credentials, stop, runs)

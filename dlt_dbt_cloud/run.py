@@ -76,7 +76,6 @@ class UsualTimes(NamedTuple):
         if len(ran) < 3:  # noqa: PLR2004  # two can't tell a usual time from a chance
             return None
         usual = median(ran)
-        # The API's durations are whole seconds.
         return cls(median(queued), usual, max(pstdev(ran), usual / 20, 0.5))
 
     def is_much_exceeded_by(self, ran: float) -> bool:
@@ -111,6 +110,11 @@ class DBTCloudRun(dict[str, Any]):
             kind = type(data).__name__
             raise DBTCloudResponseException(f"{url} answered without a run: {kind}", url=url)
         return run
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "DBTCloudRun":
+        """Returns the run that was turned into a dict: `json.loads(json.dumps(run))`."""
+        return cls.from_api(data, "from_dict")
 
     @property
     def id(self) -> int:
@@ -252,10 +256,7 @@ class DBTCloudRun(dict[str, Any]):
         """Raises an exception unless the run has succeeded, or still goes on.
 
         Raises:
-            DBTCloudRunFailedException: A step failed, or dbt Cloud failed before the first.
-            DBTCloudRunTimedOutException: The run exceeded the timeout of the job.
-            DBTCloudRunCancelledException: A person or dbt Cloud cancelled it.
-            DBTCloudRunOutcomeUnknownException: It ended with an unknown status.
+            DBTCloudRunException: It did not succeed. The subclass says how it ended.
         """
         if self.is_complete and not self.is_success:
             raise self._exception_type()(str(self), run=self)

@@ -14,25 +14,26 @@ STEPS = {"_start", "_follow", "_report"}
 CALLS = {*GROUND, *STEPS, "_call", "client", "configuration", "_settings"}
 MAY_IMPORT = {
     "exceptions": {"_values"},
-    "_values": set[str](),
+    "_values": {"exceptions"},
     "run": {"exceptions", "_values"},
     "_api": {"run"},
     "_io": {"exceptions"},
     "_settings": {"_api", "_io", "exceptions"},
-    "configuration": {"_settings", "_api", "_io", "exceptions"},
+    "configuration": {"_settings", "_api", "_io", "_values", "exceptions"},
     "_start": GROUND,
     "_follow": {*GROUND, "_start"},
     "_report": GROUND,
     "_http": {*GROUND},
     "client": {*GROUND, "_http", "_start", "configuration"},
     "_call": {*GROUND, *STEPS, "client", "configuration"},
-    "jobs": {"_call", "_io", "configuration", "run"},
+    "jobs": {"_call", "configuration", "run"},
+    "aio": {"_call", "jobs"},
     "sources": CALLS,
     "_cli": {*CALLS, "local"},
     "plugin": {"_cli"},
     "__main__": {"_cli", "_io", "plugin"},
     "local": {"_io", "_settings", "configuration", "exceptions", "run"},
-    "": {"client", "configuration", "exceptions", "jobs", "run"},
+    "": {"_values", "client", "configuration", "exceptions", "jobs", "run"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""
 

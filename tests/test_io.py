@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dlt_dbt_cloud._io import Asyncio, run
+from dlt_dbt_cloud._call.awaited import Asyncio
+from dlt_dbt_cloud._io import run
 from dlt_dbt_cloud.exceptions import DBTCloudConnectionException
 
 

@@ -54,7 +54,7 @@ class JumpingIO:
         """Returns the same for so many seconds, on the same clock."""
         return replace(self, deadline=self.now() + seconds)
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Puts the clock forward, at most to the deadline."""
         self.sleeps.append(max(0.0, min(seconds, self.deadline - self.now())))
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from dlt.common.configuration.container import Container
-from dlt.common.pipeline import LoadInfo, PipelineContext
+from dlt.common.pipeline import PipelineContext
 from dlt.common.runtime.collector import NullCollector
 from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
@@ -18,13 +18,12 @@ CLAIM: Final = "_dlt_dbt_cloud_wait"
 """Attribute of a collector that names the wait that it shows."""
 
 
-def collector_of(load_info: LoadInfo | None = None) -> Collector | None:
-    """Returns the collector of the pipeline that has loaded, else of the active one.
+def collector_of(pipeline: Any = None) -> Collector | None:
+    """Returns the collector of a pipeline, by default of the active one.
 
     None if there is no pipeline, or if its progress is off.
     """
     context = Container()[PipelineContext]
-    pipeline: Any = load_info.pipeline if load_info else None
     if pipeline is None and context.is_active():
         pipeline = context.pipeline()
     collector = getattr(pipeline, "collector", None)

@@ -66,14 +66,22 @@ class Follow:
         watch: The run, and what is told about it.
         limits: How long and how often to poll.
         order: What the run was created for, None if another call created it.
+        polls: The API for polls, which may share requests with those of other calls.
     """
 
-    def __init__(
-        self, io: IO, api: RunsApi, watch: Watch, limits: Limits, order: Order | None = None
+    def __init__(  # noqa: PLR0917  # what a wait is made of
+        self,
+        io: IO,
+        api: RunsApi,
+        watch: Watch,
+        limits: Limits,
+        order: Order | None = None,
+        polls: RunsApi | None = None,
     ) -> None:
         self.io = io.until(limits.deadline)
         self.last_io = io.until(limits.deadline + LAST_POLL)
         self.api = api
+        self.polls = polls or api
         self.watch = watch
         self.limits = limits
         self.order = order if order and order.needs_looks else None
@@ -109,19 +117,21 @@ class Follow:
         usual = None if self.watch.shows_progress else self.watch.usual
         waited = self.io.now() - self.started
         interval = poll_interval(waited, self.limits.wait_seconds, run.run_seconds, usual)
-        await self.io.sleep(interval)
+        await self.io.sleep(interval, is_poll=True)
 
     async def _read(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run as it is now."""
         related = ("run_steps",) if self.watch.shows_steps else ()
-        patience, read = self.limits.patience, self.api.get_run_status
+        patience, read = self.limits.patience, self.polls.get_run_status
         try:
             run = await retry(self.io, patience, read, run.id, include_related=related)
         except DBTCloudAPIException as error:
             if self.io.now() < self.limits.deadline:
                 raise unreachable(error, [run]) from error
             with suppress(DBTCloudAPIException):  # once more, briefly
-                run = await self.last_io.call(read, run.id, include_related=related)
+                run = await self.last_io.call(
+                    self.api.get_run_status, run.id, include_related=related
+                )
         self.watch.saw(run)
         if run.in_progress:
             self.limits.check(self.io, self.started, [run])

@@ -7,6 +7,7 @@ else relies on, or raises an `InvalidCredentialsException` with a message that s
 import ipaddress
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,7 +52,8 @@ def required_id(name: str, value: Any) -> int:
 
 
 def digits(name: str, value: Any) -> str | None:
-    """Returns an id as digits, None if there is none."""
+    """Returns an id as digits, None if there is none. A run or a job stands for its id."""
+    value = value.get("id") if isinstance(value, Mapping) else value
     return None if value in (None, "") else str(checked_id(name, value))
 
 
@@ -81,6 +83,13 @@ def whole(name: str, value: Any) -> int | None:
     if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", str(value).strip()):
         raise malformed(name, "a whole number", value)
     return int(value)
+
+
+def text(name: str, value: Any) -> str | None:
+    """Returns a text without surrounding white space, None if there is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        raise malformed(name, "a text", value)
+    return None if value is None else str(value).strip() or None
 
 
 def flag(name: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from dlt_dbt_cloud._settings.checks import (
     not_negative,
     positive,
     steps,
+    text,
     token,
     url,
     whole,
@@ -124,6 +125,15 @@ class DBTCloudConfiguration(BaseConfiguration):
         "Whether to wait for a run of the job that is still queued, with the same overrides,"
         " instead of triggering one: it will see this load too.",
         flag,
+    )
+    run_key: str | None = _setting(
+        None,
+        "Names the piece of work: calls with the same key and job share one run. `auto` takes the"
+        " name from the orchestrator.",
+        text,
+    )
+    run_key_window: float = _setting(
+        24 * 60 * 60, "How old a run with the same `run_key` may be, in seconds.", positive
     )
     outage_timeout: float = _setting(
         10 * 60,

@@ -7,7 +7,7 @@ from dlt_dbt_cloud._io import IO, Patience, logger
 from dlt_dbt_cloud._start.duplicates import is_queued, settle
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
-from dlt_dbt_cloud._start.trigger import Trigger, outcome_unknown, refuse
+from dlt_dbt_cloud._start.trigger import Trigger, check_overrides, outcome_unknown, refuse
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -40,6 +40,7 @@ async def start(
             raise outcome_unknown(api, order, "The list of runs doesn't show their causes.")
         run = _earlier(order, found, may_retry=may_retry) or await _reusable(io, api, order, found)
         if run:
+            check_overrides(api, order, run)
             logger.info("Run %d of job %d covers the load: %s", run.id, order.job_id, run.url)
             return run
     known = frozenset(run.id for run in found.own)

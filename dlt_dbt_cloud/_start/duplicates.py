@@ -10,6 +10,7 @@ from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
+from dlt_dbt_cloud._start.trigger import check_overrides
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -71,6 +72,7 @@ async def settle(
     cancelled = [await _cancel(io, api, run, verdict.follow) for run in verdict.cancel]
     for run in verdict.doubles:
         _report(order, run, verdict.follow)
+    check_overrides(api, order, verdict.follow)
     return verdict.follow, followed.id in found.listed and all(cancelled)
 
 

@@ -17,6 +17,9 @@ from dlt_dbt_cloud.run import DBTCloudRun
 MAX_CAUSE: Final = 255
 """Maximum length of a `cause` in characters (apache/airflow#34676)."""
 
+SLACK: Final = 600.0
+"""Seconds before the call in which its runs are looked for."""
+
 
 def new_tag() -> str:
     """Returns a tag for one call."""
@@ -48,7 +51,7 @@ class Order(ABC):
 
     Attributes:
         job_id: The job.
-        is_shared: Whether other calls may have the same order: it is for a load.
+        is_shared: Whether other calls may have the same order: it is for a load or a key.
         age: Maximum seconds since the first such call.
         reuse_queued: Whether a queued run with the same overrides will do.
         sent_at: When the request was first sent, on the clock of `IO.now`.
@@ -60,7 +63,7 @@ class Order(ABC):
 
     job_id: int
     is_shared: bool = False
-    age: float = 0.0
+    age: float = SLACK
     reuse_queued: bool = False
     sent_at: float = math.inf
     is_open: bool = False
@@ -91,6 +94,11 @@ class Order(ABC):
         del run
         return False
 
+    def difference(self, run: DBTCloudRun) -> str:
+        """Returns in words what an earlier run of the order makes different, "" if nothing."""
+        del run
+        return ""
+
 
 @dataclass(kw_only=True)
 class RunOrder(Order):
@@ -99,10 +107,13 @@ class RunOrder(Order):
     Attributes:
         request: The trigger request.
         tag: Tells the run from others.
+        variant: Tells runs of the order with other overrides from this one, "" if there are none:
+            then the tag does.
     """
 
     request: Mapping[str, Any]
     tag: str = field(default_factory=new_tag)
+    variant: str = ""
 
     @property
     def mark(self) -> str:
@@ -111,13 +122,22 @@ class RunOrder(Order):
 
     def post(self, api: RunsApi) -> DBTCloudRun:
         """Creates the run."""
-        cause = tagged(str(self.request.get("cause") or ""), self.tag)
+        cause = tagged(str(self.request.get("cause") or ""), self.tag + self.variant)
         return api.post_run(self.job_id, {**self.request, "cause": cause})
 
     def owns(self, run: DBTCloudRun) -> bool | None:
         """Returns whether the cause of a run has the tag."""
         cause = cause_of(run)
         return None if cause is None else self.tag in cause
+
+    def difference(self, run: DBTCloudRun) -> str:
+        """Returns which overrides a run of the same key has instead."""
+        if not self.owns(run) or self.tag + self.variant in (cause_of(run) or ""):
+            return ""
+        theirs, ours = overrides(run["trigger"]), overrides(self.request)
+        names = [it for it in {**theirs, **ours} if theirs.get(it) != ours.get(it)]
+        shown = (f"`{it}` {theirs.get(it)!r} instead of {ours.get(it)!r}" for it in names)
+        return ", ".join(shown) or "other overrides"
 
     def reuses(self, run: DBTCloudRun) -> bool:
         """Returns True if a run of another builds the same, and has not started."""

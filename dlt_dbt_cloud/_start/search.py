@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._io import IO, Patience, retry
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.run import DBTCloudRun
-
-SLACK: Final = timedelta(minutes=10)
-"""How much further back than necessary the search goes."""
 
 
 class Found(NamedTuple):
@@ -40,6 +37,7 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
     """
     age = timedelta(seconds=min(order.age + max(0.0, io.now() - order.sent_at), 366 * 86400))
     listed: dict[int, DBTCloudRun] = {}
+    now: datetime | None = None
     offset, is_last = 0, False
     while not is_last:
         page = await retry(
@@ -55,8 +53,9 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
         has_new = any(run.id not in listed for run in page.items)
         listed.update({run.id: run for run in page.items})
         offset += len(page.items)
-        is_last = not has_new or offset == page.total or _reaches(page.items, listed, age)
-    recent = _recent(listed, age)
+        since = _since(listed, now := now or page.now, age)
+        is_last = not has_new or offset == page.total or _reaches(page.items, since)
+    recent = _recent(listed, since)
     own: dict[int, DBTCloudRun] = {}
     for run in recent:
         if order.owns(run) or run.get("retrying_run_id") in own:  # a retry has another cause
@@ -64,25 +63,26 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
     return Found(list(own.values()), listed, any(order.owns(run) is None for run in recent))
 
 
-def _recent(listed: dict[int, DBTCloudRun], age: timedelta) -> list[DBTCloudRun]:
+def _recent(listed: dict[int, DBTCloudRun], since: datetime | None) -> list[DBTCloudRun]:
     """Returns the runs that may be as young as the order, the oldest first."""
-    since = _since(listed, age)
     runs = (listed[run_id] for run_id in sorted(listed))
     return [run for run in runs if since is None or (run.created_at or since) >= since]
 
 
-def _since(listed: dict[int, DBTCloudRun], age: timedelta) -> datetime | None:
-    """Returns the earliest time of a run of the order: that of the newest run, less its age.
+def _since(listed: dict[int, DBTCloudRun], now: datetime | None, age: timedelta) -> datetime | None:
+    """Returns the earliest time of a run of the order.
 
-    It is the API's own time, since the clock of this machine may be wrong.
+    It counts from the API's own time, since the clock of this machine may be wrong: that of its
+    answer, else that of the newest run.
     """
     times = [run.created_at for run in listed.values() if run.created_at]
-    return max(times) - age - SLACK if times else None
+    latest = now or max(times, default=None)
+    return latest - age if latest else None
 
 
-def _reaches(page: Sequence[DBTCloudRun], listed: dict[int, DBTCloudRun], age: timedelta) -> bool:
+def _reaches(page: Sequence[DBTCloudRun], since: datetime | None) -> bool:
     """Returns True if no later page can hold a run of the order: they come newest first."""
     ids = [run.id for run in page]
-    since, oldest = _since(listed, age), page[-1].created_at
     is_ordered = ids == sorted(ids, reverse=True) and ids[0] > ids[-1]
+    oldest = page[-1].created_at
     return bool(is_ordered and since and oldest and oldest < since)

@@ -13,6 +13,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudNotTriggeredException,
     DBTCloudResponseException,
+    DBTCloudRunKeyException,
     DBTCloudTriggerOutcomeUnknownException,
 )
 from dlt_dbt_cloud.run import DBTCloudRun
@@ -150,6 +151,18 @@ def refuse(api: RunsApi, order: Order, error: DBTCloudAPIException) -> NoReturn:
         mark=order.mark,
         url=api.runs_url(order.job_id),
     ) from error
+
+
+def check_overrides(api: RunsApi, order: Order, run: DBTCloudRun) -> None:
+    """Raises if an earlier run of the order was triggered with other overrides."""
+    if difference := order.difference(run):
+        raise DBTCloudRunKeyException(
+            f"Run {run.id} of job {order.job_id} has the same `run_key`, but {difference}:"
+            f" {run.url} Pass another key for another piece of work.",
+            job_id=order.job_id,
+            mark=order.mark,
+            url=api.runs_url(order.job_id),
+        )
 
 
 def outcome_unknown(

@@ -14,6 +14,7 @@ from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE
 from dlt_dbt_cloud._start.job import find_job
 from dlt_dbt_cloud._values import moment
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
@@ -43,7 +44,7 @@ def dbt_cloud_source(
     credentials: DBTCloudConfiguration = dlt.secrets.value,
     job_id: int | str | None = None,
     *,
-    load_info: LoadInfo | None = None,
+    load_info: LoadInfo | Mapping[str, Any] | str | None = None,
     all_jobs: bool = False,
     since: datetime | str | None = None,
 ) -> Sequence[DltResource]:
@@ -62,8 +63,9 @@ def dbt_cloud_source(
         credentials: Settings that win over what dlt's providers have in `[dbt_cloud]`.
         job_id: The job whose runs are loaded, by default the configured one, also by `job_name`.
             If no job is configured, the runs of all jobs of the account are loaded.
-        load_info: The load that `run` transforms. It is needed if the cause of the run does not
-            name the load: the cause is your own, was cut, or the run was triggered for another.
+        load_info: The load that `run` transforms, as `run_dbt_cloud_job` takes it. It is
+            needed if the cause of the run does not name the load: the cause is your own, was cut,
+            or the run was triggered for another.
         all_jobs: Whether the runs of all jobs are loaded, even if a job is configured.
         since: The first load of a job's history begins with the runs that finished then.
 
@@ -73,14 +75,15 @@ def dbt_cloud_source(
             `PipelineStepFailed` that dlt raises while it extracts.
     """
     del job_id  # it has come back in the credentials
-    check_run(run, load_info)
+    load = Load.of(load_info) if load_info is not None else None
+    check_run(run, load)
     begin = moment_of(since)
     reader = Reader(credentials)
 
     def rows_of_runs() -> Iterator[list[RunRow]]:
         tables = dlt.current.source().resources.selected.keys()
         if run is not None:
-            yield reader.known(run, load_info, tables)
+            yield reader.known(run, load, tables)
             return
         job = None if all_jobs else configured_job(reader.client, credentials)
         cursor = Cursor(state_of(f"account {credentials.account_id} job {job or 'any'}"))
@@ -112,9 +115,9 @@ def rows_of_nodes(runs: list[RunRow]) -> Iterator[Any]:
     return NODE_RESULTS.items([node for row in runs for node in row.take_nodes()])
 
 
-def check_run(run: Any, load_info: LoadInfo | None) -> None:
+def check_run(run: Any, load: Load | None) -> None:
     """Refuses what is no run, before anything is sent."""
-    if run is None and load_info is not None:
+    if run is None and load is not None:
         raise InvalidCredentialsException("`load_info` goes with `run`, which transforms the load.")
     if run is not None and not (isinstance(run, Mapping) and isinstance(run.get("id"), int)):
         raise malformed("run", "a run as `run_dbt_cloud_job` returns it", type(run))

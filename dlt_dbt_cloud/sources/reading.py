@@ -6,18 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from dlt.common.pipeline import LoadInfo
-
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Blocking, logger, run
 from dlt_dbt_cloud._report import LATE_PAUSES, run_results
-from dlt_dbt_cloud._start.load import LoadCause, parse_load_cause
 from dlt_dbt_cloud._values import dict_of, int_of, str_of
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.sources.rows import RunRow, load_of, may_build, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources.rows import RunRow, may_build, nodes_in, run_row, step_row
 from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_STEPS, Row
 
 RELATED: Final = ("trigger", "job")
@@ -50,7 +48,7 @@ class Reader:
         self._request_timeout = config.request_timeout
 
     def known(
-        self, known: Mapping[str, Any], load_info: LoadInfo | None, tables: Collection[str]
+        self, known: Mapping[str, Any], load: Load | None, tables: Collection[str]
     ) -> list[RunRow]:
         """Returns the row of a run, which is read again if it was in progress or lacks its job."""
         run, error = DBTCloudRun(known), None
@@ -62,7 +60,7 @@ class Reader:
                 error = failure
         if run.in_progress:
             logger.warning("Run %d is in progress. Load it again later. %s", run.id, run.url)
-        rows = self.rows([run], tables, load_info)
+        rows = self.rows([run], tables, load)
         if error:
             rows[0].lacks("Trigger and job", error)
         return rows
@@ -71,12 +69,11 @@ class Reader:
         self,
         runs: list[DBTCloudRun],
         tables: Collection[str],
-        load_info: LoadInfo | None = None,
+        load: Load | None = None,
     ) -> list[RunRow]:
         """Returns the rows of runs, with what the tables need that belongs to them."""
         causes = load_causes(self.client, runs)
-        given = load_of(load_info) if load_info else None
-        rows = [run_row(run, [cause, given]) for run, cause in zip(runs, causes, strict=True)]
+        rows = [run_row(run, [cause, load]) for run, cause in zip(runs, causes, strict=True)]
         self._complete(rows, tables)
         if failed := [row for row in rows if row.is_refused]:
             self._check_api()
@@ -149,9 +146,9 @@ def is_recent(step: Row) -> bool:
     return finished_at is not None and datetime.now(timezone.utc) - finished_at < RECENT
 
 
-def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[LoadCause | None]:
+def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[Load | None]:
     """Returns the loads of runs. One that continues a failed run was triggered for its loads."""
-    causes = [parse_load_cause(run.cause) for run in runs]
+    causes = [Load.of_cause(run.cause) for run in runs]
     continued = [cause or continued_id(run) for run, cause in zip(runs, causes, strict=True)]
     wanted = sorted({run_id for run_id in continued if isinstance(run_id, int)})
     if not wanted:

@@ -4,11 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dlt.common.pipeline import LoadInfo
-
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud._start.load import LoadCause
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row
@@ -54,7 +52,7 @@ class RunRow(Row):
         self["load_error"] = "\n".join(filter(None, [self["load_error"], problem]))
 
 
-def _are_complete(causes: Sequence[LoadCause]) -> bool:
+def _are_complete(causes: Sequence[Load]) -> bool:
     """Returns True if the last cause is complete, and has all loads of those that are cut."""
     last = causes[-1]
     known = {*last.load_ids}
@@ -63,7 +61,7 @@ def _are_complete(causes: Sequence[LoadCause]) -> bool:
     )
 
 
-def run_row(run: DBTCloudRun, causes: Sequence[LoadCause | None]) -> RunRow:
+def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
     """Returns a run as a row, with its loads.
 
     Left out is what changes after a run has finished, such as `can_retry` or "2 weeks ago".
@@ -100,12 +98,6 @@ def run_row(run: DBTCloudRun, causes: Sequence[LoadCause | None]) -> RunRow:
         for load_id, cause in loads.items()
     ]
     return row
-
-
-def load_of(load_info: LoadInfo) -> LoadCause:
-    """Returns what a load tells of itself."""
-    name, dataset = load_info.pipeline.pipeline_name, load_info.dataset_name
-    return LoadCause(name, dataset, load_info.loads_ids, are_load_ids_complete=True)
 
 
 def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:

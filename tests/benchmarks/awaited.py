@@ -13,7 +13,7 @@ from typing import Any, Final
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudConfiguration, DBTCloudRun
 from dlt_dbt_cloud._api import Page
 from dlt_dbt_cloud._call import follow_run
-from dlt_dbt_cloud._io import Asyncio
+from dlt_dbt_cloud._call.awaited import Asyncio
 
 from .contenders import ours_config
 from .fake_api import sample

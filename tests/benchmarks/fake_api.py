@@ -91,7 +91,7 @@ class ClockIO:
         """Returns the same for so many seconds."""
         return replace(self, deadline=self.now() + seconds)
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, in no time."""
         self.clock.sleep(max(0.0, min(seconds, self.deadline - self.now())))
 

@@ -313,7 +313,7 @@ def test_ctrl_c_is_130(
 ) -> None:
     """Ctrl-C ends the wait, says which run goes on, and exits as the shell expects."""
 
-    async def interrupted(_: JumpingIO, __: float) -> None:
+    async def interrupted(_: JumpingIO, __: float, **___: bool) -> None:
         signal.raise_signal(signal.SIGINT)
         signals.raise_if_signalled()
 
@@ -530,7 +530,7 @@ def test_json_is_all_that_is_on_stdout(
     """Whatever is printed while a command goes on does not mix with its answer."""
     sleep = JumpingIO.sleep
 
-    async def noisy(io: JumpingIO, seconds: float) -> None:
+    async def noisy(io: JumpingIO, seconds: float, **_: bool) -> None:
         sys.stdout.write("noise\n")
         await sleep(io, seconds)
 

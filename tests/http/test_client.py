@@ -230,8 +230,8 @@ class TestReads:
         """A page has its items and the total, None if the API names none."""
         api.get(f"{ACCOUNT}/runs/", json=page([{"id": 1}], 9))
         api.get(f"{ACCOUNT}/jobs/", json={"data": [{"id": 1}], "extra": {"pagination": None}})
-        assert client.get_runs(order_by="-id", limit=1) == ([{"id": 1}], 9)
-        assert client.get_jobs() == ([{"id": 1}], None)
+        assert client.get_runs(order_by="-id", limit=1)[:2] == ([{"id": 1}], 9)
+        assert client.get_jobs()[:2] == ([{"id": 1}], None)
 
     @pytest.mark.parametrize(
         ("limit", "asked"),

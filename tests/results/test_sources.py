@@ -11,7 +11,6 @@ from typing import Any
 import dlt
 import pytest
 import responses
-from dlt.common.pipeline import LoadInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +22,9 @@ from dlt_dbt_cloud import (
     InvalidCredentialsException,
     run_dbt_cloud_job,
 )
-from dlt_dbt_cloud._start.load import load_cause, parse_load_cause
 from dlt_dbt_cloud._start.order import tagged
 from dlt_dbt_cloud._values import moment
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
 from dlt_dbt_cloud.sources.reading import load_causes
@@ -226,7 +225,7 @@ class TestLoads:
     def test_cut_cause(self, cloud: LocalDBTCloud, pipeline: dlt.Pipeline, cut: str) -> None:
         """With `load_info` a cause that was cut within its ids leaves nothing open."""
         load_info = pipeline.run([{"carrier": "UA"}], table_name="airlines")
-        run = triggered(cloud, cause=load_cause(load_info) + cut)
+        run = triggered(cloud, cause=Load.of(load_info).cause() + cut)
         pipeline.run(dbt_cloud_source(run=run, credentials=cloud.credentials, load_info=load_info))
         row = "select load_ids->>0, json_array_length(load_ids), are_load_ids_complete"
         complete = [(load_info.loads_ids[0], 1, True)]
@@ -237,12 +236,9 @@ class TestLoads:
         load_ids=st.lists(st.from_regex(r"1[0-9]{9}\.[0-9]{1,7}", fullmatch=True), min_size=1),
     )
     def test_round_trip(self, pipeline_name: str, load_ids: list[str]) -> None:
-        """What `load_cause` writes is read again; where it was cut, only whole ids, and said so."""
-        names = {"pipeline_name": pipeline_name}
-        fields: dict[str, Any] = dict.fromkeys(LoadInfo._fields)
-        fields |= {"pipeline": type("Pipeline", (), names), "dataset_name": "nyc: 1, 2"}
-        load_info = LoadInfo(**{**fields, "loads_ids": load_ids, "metrics": {}})
-        found = parse_load_cause(tagged(load_cause(load_info), "dlt:0123456789abcdef"))
+        """What `Load.cause` writes is read again; where it was cut, only whole ids, and said so."""
+        load = Load(pipeline_name, "nyc: 1, 2", load_ids)
+        found = Load.of_cause(tagged(load.cause(), "dlt:0123456789abcdef"))
         if found is None:  # cut before the ids
             assert len(pipeline_name) > 150
             return
@@ -268,7 +264,7 @@ class TestLoads:
     )
     def test_causes(self, cause: str, expected: tuple[Any, ...] | None) -> None:
         """A cause by anyone else has no loads; the last id of a cut cause may be half an id."""
-        assert parse_load_cause(cause) == expected
+        assert Load.of_cause(cause) == expected
 
 
 def row_of(step: dict[str, Any]) -> dict[str, Any]:

@@ -209,8 +209,8 @@ MUTANTS = (
     Mutant(
         "old runs are not the load's",
         "_start/search.py",
-        "SLACK: Final = timedelta(minutes=10)",
-        "SLACK: Final = timedelta(days=-1)",
+        "return latest - age if latest else None",
+        "return latest + age if latest else None",
     ),
     # _start/order.py
     Mutant(

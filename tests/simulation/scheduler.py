@@ -283,7 +283,7 @@ class SimulatedIO:
         """Returns one that ignores the abort, for so many seconds."""
         return replace(self, deadline=self.now() + seconds, ignores_abort=True)
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
         self.caller.check(ignores=self.ignores_abort)
         end = min(self.now() + seconds, self.deadline)

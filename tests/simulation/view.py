@@ -1,6 +1,7 @@
 """What one caller sees of the simulated dbt Cloud: each request meets a fate."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from dlt_dbt_cloud._api import PAGE, Page
@@ -11,6 +12,7 @@ from dlt_dbt_cloud.exceptions import (
 )
 from dlt_dbt_cloud.run import DBTCloudRun
 from tests.simulation.cloud import (
+    EPOCH,
     OK,
     PROVEN,
     READ_FATES,
@@ -146,7 +148,8 @@ class View:
         page = runs[offset : offset + query.get("limit", PAGE)]
         with_trigger = "trigger" in query.get("include_related", ())
         items = [self._cloud.listed(run, time, with_trigger=with_trigger) for run in page]
-        return Page(items, None if habits.no_total else len(runs))
+        now = EPOCH + timedelta(seconds=self._scheduler.now)
+        return Page(items, None if habits.no_total else len(runs), now)
 
     def cancel_run(self, run_id: int) -> DBTCloudRun:
         """Cancels a run."""

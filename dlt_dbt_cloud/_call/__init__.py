@@ -1,16 +1,12 @@
 """One call of a user: `start`, `follow`, `report`, on any IO and any implementation of the seam."""
 
 import logging
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
-from dlt.common.exceptions import SignalReceivedException
-from dlt.common.pipeline import LoadInfo
-from dlt.common.runtime import signals
+from dlt import Pipeline
 from dlt.common.runtime.collector_base import Collector
 
 from dlt_dbt_cloud._api import RunsApi
@@ -20,14 +16,14 @@ from dlt_dbt_cloud._follow.many import FollowMany
 from dlt_dbt_cloud._follow.progress import Progress, collector_of
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, TICK, Blocking, Patience, logger
+from dlt_dbt_cloud._io import IO, Patience, logger
 from dlt_dbt_cloud._report import report
 from dlt_dbt_cloud._start import settled, start
+from dlt_dbt_cloud._start.engines import key_of
 from dlt_dbt_cloud._start.job import find_job
-from dlt_dbt_cloud._start.load import load_age, load_cause, load_tag
-from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder, overrides
 from dlt_dbt_cloud._start.trigger import Trigger
-from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
 from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
 from dlt_dbt_cloud.run import DBTCloudRun
@@ -41,6 +37,7 @@ class Call:
         api: The API.
         config: The settings.
         collector: What shows the progress, None to show none.
+        polls: The API for polls, if these share requests with those of other calls.
     """
 
     def __init__(
@@ -49,8 +46,10 @@ class Call:
         api: RunsApi,
         config: DBTCloudConfiguration,
         collector: Collector | None = None,
+        polls: RunsApi | None = None,
     ) -> None:
         self.api = api
+        self.polls = polls or api
         self.config = config
         self.limits = Limits(
             io.now() + config.wait_timeout, config.wait_seconds, config.outage_timeout
@@ -78,17 +77,22 @@ class Call:
         patience = Patience(self.limits.outage_timeout)
         return await find_job(self.io, self.api, config.job_name, patience, **where)
 
-    async def order(self, data: Mapping[str, Any] | None, load_info: LoadInfo | None) -> RunOrder:
+    async def order(self, data: Mapping[str, Any] | None, load: Load | None) -> RunOrder:
         """Returns what is to run."""
         config, job_id = self.config, await self.job_id()
         request = config.trigger_request(data)
         order = RunOrder(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
-        if load_info is None or not load_info.loads_ids:
-            return order  # a load that brought nothing has no identity
-        if request.get("cause") in (None, "", DBTCloudConfiguration.cause):
-            request["cause"] = load_cause(load_info)
-        tag, age = load_tag(load_info, job_id, request), load_age(load_info)
-        return replace(order, tag=tag, age=age, is_shared=True)
+        changes = overrides(request)
+        load = load if load and load.load_ids else None  # one that brought nothing is no identity
+        if load and request.get("cause") in (None, "", DBTCloudConfiguration.cause):
+            request["cause"] = load.cause()
+        if key := key_of(config.run_key):
+            tag, variant = tag_of("key", key, job_id), "." + tag_of(changes)[-6:]
+            age = config.run_key_window
+            return replace(order, tag=tag, variant=variant, age=age, is_shared=True)
+        if load:
+            return replace(order, tag=load.tag(job_id, changes), age=load.age(), is_shared=True)
+        return order
 
     async def start(self, order: Order) -> DBTCloudRun:
         """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
@@ -107,7 +111,7 @@ class Call:
     async def follow(self, started: DBTCloudRun, order: Order | None = None) -> DBTCloudRun:
         """Returns the run when it has finished, if that is to be waited for."""
         if self.config.wait_for_outcome:
-            follow = Follow(self.io, self.api, self.watch, self.limits, order)
+            follow = Follow(self.io, self.api, self.watch, self.limits, order, self.polls)
             return await follow.to_the_end(started)
         if order:
             started = await settled(self.io, self.api, order, started)
@@ -185,44 +189,42 @@ def tell(found: DBTCloudRun) -> None:
     logger.log(logging.INFO if found.is_success else logging.ERROR, "%s", found)
 
 
-@contextmanager
-def blocking(
-    config: DBTCloudConfiguration, stop: threading.Event | None = None
-) -> Iterator[tuple[Blocking, DBTCloudClientV2]]:
-    """Yields the time and the API of a call that blocks. The programs retry by themselves."""
-    with signals.intercepted_signals():
-        api = DBTCloudClientV2(credentials=config, outage_timeout=0)
-        try:
-            yield Blocking(config.request_timeout, stop), api
-        except SignalReceivedException:
-            # dlt forgets the signal when this thread leaves. Calls in others check for it.
-            time.sleep(2 * TICK)
-            raise
+def _run_of(run: Mapping[str, Any] | int | str) -> DBTCloudRun | int | str:
+    if isinstance(run, DBTCloudRun) or not isinstance(run, Mapping):
+        return run
+    return DBTCloudRun.from_dict(run)
 
 
-async def run_job(
+async def run_job(  # noqa: PLR0917  # what the public function takes
     io: IO,
     api: RunsApi,
     config: DBTCloudConfiguration,
     data: Mapping[str, Any] | None = None,
-    load_info: LoadInfo | None = None,
+    load_info: Any = None,
+    pipeline: Pipeline | None = None,
+    *,
+    polls: RunsApi | None = None,
 ) -> DBTCloudRun:
     """Does what `run_dbt_cloud_job` does."""
-    if load_info is not None:
-        load_info.raise_on_failed_jobs()
-    call = Call(io, api, config, collector_of(load_info))
+    load = Load.of(load_info) if load_info is not None else None
+    if pipeline and load is None:
+        load = await io.call(Load.last_of, pipeline)
+    collector = collector_of(pipeline or getattr(load_info, "pipeline", None))
+    call = Call(io, api, config, collector, polls)
     async with call.last_words():
-        order = await call.order(data, load_info)
+        order = await call.order(data, load)
         found = await call.follow(await call.start(order), order)
         while found.is_cancelled and found.id in order.covering:  # by the caller that created it
             found = await call.follow(await call.start(order), order)
         return await call.report(await call.retry_failed(found))
 
 
-async def follow_run(io: IO, api: RunsApi, config: DBTCloudConfiguration) -> DBTCloudRun:
+async def follow_run(
+    io: IO, api: RunsApi, config: DBTCloudConfiguration, *, polls: RunsApi | None = None
+) -> DBTCloudRun:
     """Does what `get_dbt_cloud_run_status` does."""
     run_id = required_id("run_id", config.run_id)
-    call = Call(io, api, config, collector_of())
+    call = Call(io, api, config, collector_of(), polls)
     async with call.last_words():
         found = await first_read(call.io, api, run_id, call.limits)
         call.watch.saw(found)
@@ -233,10 +235,13 @@ async def follow_runs(
     io: IO,
     api: RunsApi,
     config: DBTCloudConfiguration,
-    runs: Iterable[DBTCloudRun | int | str],
+    runs: Iterable[Mapping[str, Any] | int | str],
+    *,
+    polls: RunsApi | None = None,
 ) -> list[DBTCloudRun]:
     """Does what `wait_for_dbt_cloud_runs` does."""
-    given = list(runs)
+    del polls  # one list for all of its runs
+    given = [_run_of(it) for it in runs]
     known = {run.id: run for run in given if isinstance(run, DBTCloudRun)}
     ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in given]
     call = Call(io, api, config, collector_of())

@@ -1,0 +1,109 @@
+"""Calls that are awaited: side by side in one event loop, with few threads and shared polls."""
+
+import asyncio
+import inspect
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from typing_extensions import Self
+
+from dlt_dbt_cloud._follow.shared import SharedPolls
+from dlt_dbt_cloud._io import TICK, check_deadline, in_thread, no_answer
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IS_AWAITED: Final = ContextVar("IS_AWAITED", default=False)
+"""Whether `dlt_dbt_cloud.aio` calls."""
+
+
+@dataclass(frozen=True)
+class Asyncio:
+    """Waits in an event loop. Requests run in at most four threads.
+
+    Attributes:
+        request_timeout: Maximum duration of a request in seconds.
+        deadline: When calls end.
+        slots: Limits the threads.
+    """
+
+    request_timeout: float = 60.0
+    deadline: float = math.inf
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+
+    def now(self) -> float:
+        """Returns seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+    def last(self, seconds: float) -> Self:
+        """Returns one for so many seconds. A task that was cancelled may still await."""
+        return replace(self, deadline=self.now() + seconds)
+
+    async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
+        """Sleeps, at most until the deadline."""
+        now = self.now()
+        end = min(now + seconds, self.deadline)
+        await asyncio.sleep(max(0.0, (common_time(now, end) if is_poll else end) - now))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns, or a coroutine function that shares requests."""
+        check_deadline(self)
+        if inspect.iscoroutinefunction(function):
+            return await self._within(function(*args, **kwargs))
+        with suppress(asyncio.TimeoutError):  # not the builtin one before Python 3.11
+            await asyncio.wait_for(self.slots.acquire(), self.deadline - self.now())
+        check_deadline(self)
+        try:
+            return await self._within(asyncio.wrap_future(in_thread(function, *args, **kwargs)))
+        finally:
+            self.slots.release()
+
+    async def _within(self, answer: Awaitable[T]) -> T:
+        left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
+        try:
+            return await asyncio.wait_for(answer, left)
+        except asyncio.TimeoutError:
+            raise no_answer(left) from None
+
+
+def common_time(now: float, end: float) -> float:
+    """Returns the latest time until `end` at which others with about the same pause wake up.
+
+    That is a multiple of the greatest power of two that fits in between, so that all multiples of a
+    longer pause are among those of a shorter.
+    """
+    if end - now < TICK or math.isinf(end):
+        return end
+    grid: float = 2.0 ** math.floor(math.log2(end - now))
+    return end - end % grid
+
+
+class Loop:
+    """What the calls of an event loop share: four threads, and the polls of an account."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(4)
+        self._polls: dict[tuple[str, ...], SharedPolls] = {}
+
+    def polls(
+        self, io: Asyncio, api: DBTCloudClientV2, config: DBTCloudConfiguration
+    ) -> SharedPolls:
+        """Returns those of an account."""
+        key = (config.base_api_url, str(config.account_id), str(config.api_token))
+        return self._polls.setdefault(key, SharedPolls(io, api))
+
+
+LOOPS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Loop]] = WeakKeyDictionary()
+"""Calls share them without knowing each other."""

@@ -1,0 +1,109 @@
+"""The key of the piece of work that this process is a try of, as orchestrators name it.
+
+A retry by the engine keeps the key; clearing a task, or starting the workflow anew, changes it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from dlt_dbt_cloud._io import logger
+
+AUTO: Final = "auto"
+
+
+class Host(NamedTuple):
+    """An engine that tells a process by environment variables what it is a try of.
+
+    Attributes:
+        name: The engine.
+        variables: What names the work. All must be set.
+        more: What also names it, where it is set.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    more: tuple[str, ...] = ()
+
+
+HOSTS: Final = (
+    Host("github", ("GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_JOB")),
+    Host("gitlab", ("GITLAB_CI", "CI_PIPELINE_ID", "CI_JOB_NAME"), ("CI_SERVER_HOST",)),
+    Host("aws-batch", ("AWS_BATCH_JOB_ID",)),
+    Host("cloud-run", ("CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX")),
+    # Kubernetes sets none by itself: the pod's template takes them from its labels.
+    Host(
+        "kubernetes",
+        ("KUBERNETES_SERVICE_HOST", "KUBERNETES_JOB_NAME"),
+        ("KUBERNETES_JOB_UID", "JOB_COMPLETION_INDEX"),
+    ),
+)
+
+
+def key_of(run_key: str | None) -> str | None:
+    """Returns the key of a call, for `auto` that of the engine, None if there is none."""
+    if run_key != AUTO:
+        return run_key
+    key = engine_key()
+    if key:
+        logger.info("run_key is %s", key)
+    else:
+        logger.info("run_key = auto: this process runs in no engine that tells what it is a try of")
+    return key
+
+
+def engine_key(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Returns the key that the innermost engine gives to this piece of work, None if none does."""
+    for name, read in IN_PROCESS.items():
+        if name in sys.modules:
+            with suppress(Exception):  # outside a task, or of another version
+                return "/".join([name, *map(str, read())])
+    for host in HOSTS:
+        if all(environ.get(it) for it in host.variables):
+            named = [environ[it] for it in (*host.variables, *host.more) if environ.get(it)]
+            return "/".join([host.name, *named])
+    return None
+
+
+def _airflow() -> list[Any]:
+    """Returns what names a task instance.
+
+    Clearing it raises `max_tries` by the tries that it has had; a retry leaves it as it is.
+    """
+    try:
+        from airflow.sdk import get_current_context  # noqa: PLC0415  # it is imported already
+    except ImportError:
+        from airflow.operators.python import get_current_context  # noqa: PLC0415
+    task = get_current_context()["ti"]
+    return [task.dag_id, task.run_id, task.task_id, task.map_index, task.max_tries]
+
+
+def _dagster() -> list[Any]:
+    """Returns what names a step of a run, of which a run's own retry is another try."""
+    from dagster import OpExecutionContext  # noqa: PLC0415  # as above
+
+    context = OpExecutionContext.get()
+    run = context.run
+    while run.parent_run_id and {"dagster/retry_number", "dagster/is_resume_retry"} & {*run.tags}:
+        run = context.instance.get_run_by_id(run.parent_run_id)
+    return [run.run_id, context.get_step_execution_context().step.key]
+
+
+def _prefect() -> list[Any]:
+    """Returns what names a task of a flow run, or the flow run."""
+    from prefect.context import FlowRunContext, TaskRunContext  # noqa: PLC0415  # as above
+
+    task = TaskRunContext.get()
+    if task is None:
+        return [FlowRunContext.get().flow_run.id]
+    return [task.task_run.flow_run_id, task.task_run.task_key, task.task_run.dynamic_key]
+
+
+IN_PROCESS: Final[Mapping[str, Callable[[], list[Any]]]] = {
+    "prefect": _prefect,
+    "dagster": _dagster,
+    "airflow": _airflow,
+}
+"""Engines that tell it in the process of the task itself, by the package that it has imported."""
