@@ -24,7 +24,9 @@ Response = tuple[int, dict[str, str], str]
 Fault = int | str | BaseException | None
 """What comes instead of an answer: an HTTP status, a body, or what `requests` raises."""
 
-EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(2100, 1, 1, tzinfo=timezone.utc)
+"""When the clock of `PlayedJob` starts: after any load of a real pipeline."""
+
 SAMPLES = Path(__file__).parent / "samples"
 HOST = "https://abc12.us1.dbt.com"
 ACCOUNT = f"{HOST}/api/v2/accounts/70403103922125"

@@ -91,7 +91,7 @@ class Call:
             age = config.run_key_window
             return replace(order, tag=tag, variant=variant, age=age, is_shared=True)
         if load:
-            return replace(order, tag=load.tag(job_id, changes), age=load.age(), is_shared=True)
+            return replace(order, tag=load.tag(job_id, changes), since=load.since(), is_shared=True)
         return order
 
     async def start(self, order: Order) -> DBTCloudRun:

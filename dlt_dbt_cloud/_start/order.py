@@ -9,6 +9,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS, RunsApi
@@ -53,6 +54,7 @@ class Order(ABC):
         job_id: The job.
         is_shared: Whether other calls may have the same order: it is for a load or a key.
         age: Maximum seconds since the first such call.
+        since: The earliest time of such a call, if it is known better.
         reuse_queued: Whether a queued run with the same overrides will do.
         sent_at: When the request was first sent, on the clock of `IO.now`.
         is_open: Whether it was sent, and may have created a run.
@@ -64,6 +66,7 @@ class Order(ABC):
     job_id: int
     is_shared: bool = False
     age: float = SLACK
+    since: datetime | None = None
     reuse_queued: bool = False
     sent_at: float = math.inf
     is_open: bool = False

@@ -53,14 +53,15 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
         has_new = any(run.id not in listed for run in page.items)
         listed.update({run.id: run for run in page.items})
         offset += len(page.items)
-        since = _since(listed, now := now or page.now, age)
+        since = order.since or _since(listed, now := now or page.now, age)
         is_last = not has_new or offset == page.total or _reaches(page.items, since)
     recent = _recent(listed, since)
     own: dict[int, DBTCloudRun] = {}
     for run in recent:
         if order.owns(run) or run.get("retrying_run_id") in own:  # a retry has another cause
             own[run.id] = run
-    return Found(list(own.values()), listed, any(order.owns(run) is None for run in recent))
+    shown = recent or [listed[run_id] for run_id in sorted(listed)[-1:]]  # does it show causes?
+    return Found(list(own.values()), listed, any(order.owns(run) is None for run in shown))
 
 
 def _recent(listed: dict[int, DBTCloudRun], since: datetime | None) -> list[DBTCloudRun]:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
 from dlt import Pipeline
@@ -15,8 +15,8 @@ from typing_extensions import Self
 from dlt_dbt_cloud._values import dict_of, list_of
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
-CLOCK_SKEW: Final = 2 * 60 * 60.0
-"""Seconds by which the clocks of the machine that loads and of this one may differ."""
+CLOCK_SKEW: Final = timedelta(hours=2)
+"""How far the clock of the machine that loads may be ahead of the API's."""
 
 CAUSE: Final = re.compile(
     r"dlt pipeline (?P<pipeline>.+?) loaded dataset (?P<dataset>.+): (?P<ids>[\d., ]*)(?P<cut>…?)"
@@ -102,13 +102,12 @@ class Load(NamedTuple):
         """
         return tag_of(self.pipeline_name, max(self.load_ids), job_id, overrides)
 
-    def age(self) -> float:
-        """Returns the maximum seconds since a run for the load can have been triggered."""
+    def since(self) -> datetime:
+        """Returns the earliest time at which a run for the load can have been triggered."""
         try:
-            began = float(max(self.load_ids))  # ids of packages are times
-        except ValueError:
-            began = 0.0
-        return max(0.0, time.time() - began) + CLOCK_SKEW
+            return datetime.fromtimestamp(float(max(self.load_ids)), timezone.utc) - CLOCK_SKEW
+        except (ValueError, OverflowError, OSError):  # not the time that dlt's ids are
+            return datetime.fromtimestamp(0, timezone.utc)
 
 
 def load_ref(load_info: LoadInfo | Mapping[str, Any] | str) -> dict[str, Any]:

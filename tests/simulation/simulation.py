@@ -2,17 +2,16 @@
 
 import logging
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import Any
 
 from dlt_dbt_cloud._call import follow_run, follow_runs, run_job
 from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from tests.simulation.choices import Choices
-from tests.simulation.cloud import OK, Cloud, Fate, Habits
+from tests.simulation.cloud import EPOCH, OK, Cloud, Fate, Habits
 from tests.simulation.scheduler import Caller, Scheduler, SimulatedIO
 from tests.simulation.view import View
 
@@ -21,25 +20,10 @@ READS = ("get_run_status", "get_runs")
 ALL = (*READS, "post_run", "post_retry", "cancel_run")
 
 
-class Load:
-    """What the program needs of a `LoadInfo`."""
-
-    dataset_name = "flights_data"
-    pipeline = SimpleNamespace(pipeline_name="flights", collector=None)
-
-    def __init__(self, scheduler: Scheduler, name: str, skew: float) -> None:
-        self.loads_ids = [name]
-        self._scheduler = scheduler
-        self._skew = skew
-
-    def raise_on_failed_jobs(self) -> None:
-        """Does nothing: no job has failed."""
-
-    @property
-    def started_at(self) -> datetime:
-        """When it was loaded, on the clock of another machine than the caller's."""
-        age = timedelta(seconds=self._scheduler.now + self._skew)
-        return datetime.now(timezone.utc) - age
+def load_of(spec: "Spec") -> dict[str, Any]:
+    """Returns the load of a caller. Its id is a time on the clock of the machine that loads."""
+    began = EPOCH.timestamp() + spec.skew + zlib.crc32(spec.identity.encode()) / 2**32
+    return {"pipeline_name": "flights", "dataset_name": "raw", "loads_ids": [f"{began:.7f}"]}
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Spec:
         identity: Callers with the same one belong together.
         is_load: Whether it passes a load.
         config: Settings.
-        skew: Seconds by which its clock is ahead of the one that stamped the load.
+        skew: Seconds by which the clock that stamped its load is ahead of the API's.
         follows: Ids of runs that it waits for, instead of running a job.
         kill_at: At which await its process dies; it begins again after `again` seconds.
         abort_at: At which await it is aborted.
@@ -190,8 +174,7 @@ class Simulation:
             config.run_id = str(spec.follows[0])
             program = follow_run(io, api, config)
         else:
-            load: Any = Load(self.scheduler, spec.identity, spec.skew) if spec.is_load else None
-            program = run_job(io, api, config, None, load)
+            program = run_job(io, api, config, None, load_of(spec) if spec.is_load else None)
         caller.begin(program)
 
     def _latency(self) -> float:

@@ -58,14 +58,17 @@ def starting(choices: Choices) -> World:
 
 
 def identity(choices: Choices) -> World:
-    """Returns several callers with one load."""
+    """Returns several callers with one load, or with one key and loads of their own."""
+    skew, has_key = choices.pick((-3600.0, 0.0, 900.0)), choices.chance(30)
+    key = {"run_key": "daily"} if has_key else {}
     specs = [
         Spec(
             at=choices.pick((0.0, 0.3, choices.between(0.0, 60.0))),
-            skew=choices.pick((-3600.0, 0.0, 900.0)),
+            skew=skew,
+            is_load=not has_key or choices.chance(50),
             kill_at=choices.pick((0, 0, 1 + choices.choose(12))),
             again=choices.pick((0.5, 5.0, 40.0)),
-            config={"wait_seconds": choices.pick((10.0, 60.0))},
+            config={"wait_seconds": choices.pick((10.0, 60.0)), **key},
         )
         for _ in range(2 + choices.choose(3))
     ]

@@ -1,0 +1,152 @@
+"""Awaited calls: the same program, side by side."""
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudConfiguration,
+    DBTCloudConnectionException,
+    aio,
+    jobs,
+)
+from dlt_dbt_cloud._api import Page
+from dlt_dbt_cloud._call.awaited import Asyncio, common_time
+from dlt_dbt_cloud._follow.shared import SharedPolls
+from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
+from dlt_dbt_cloud.run import DBTCloudRun
+
+TIMES = st.floats(0, 1e7)
+
+
+@given(TIMES, st.floats(0.2, 1e5))
+def test_common_times(now: float, pause: float) -> None:
+    """A poll comes at most as late as asked, and after the last one."""
+    assert now < common_time(now, now + pause) <= now + pause
+
+
+@given(TIMES, TIMES, st.floats(1, 60))
+def test_equal_pauses_meet(now: float, later: float, pause: float) -> None:
+    """Calls with the same pause wake up at multiples of one time."""
+    grid = 2.0 ** (len(bin(int(pause))) - 3)
+    assert common_time(now, now + pause) % grid == common_time(later, later + pause) % grid == 0
+
+
+@pytest.mark.parametrize("name", ["run_dbt_cloud_job", "wait_for_dbt_cloud_runs"])
+def test_signatures(name: str) -> None:
+    """A function for `await` has the arguments of the one that blocks."""
+    awaited, blocking = getattr(aio, name), getattr(jobs, name)
+    assert inspect.iscoroutinefunction(awaited)
+    assert inspect.signature(awaited) == inspect.signature(blocking)
+
+
+class Runs:
+    """An account in which each run succeeds at once, but one that no list shows."""
+
+    hidden = 7
+
+    def __init__(self) -> None:
+        self.requests: list[int] = []
+
+    def get_runs(self, *, pk__in: Sequence[int], **_: Any) -> Page[DBTCloudRun]:
+        """Returns a list of runs."""
+        self.requests.append(len(pk__in))
+        return Page([DBTCloudRun(id=run_id) for run_id in pk__in if run_id != self.hidden])
+
+    def get_run_status(self, run_id: int, **_: Any) -> DBTCloudRun:
+        """Returns a run."""
+        self.requests.append(1)
+        return DBTCloudRun(id=run_id)
+
+
+class Down(Runs):
+    """An account that can't be read."""
+
+    def get_runs(self, **_: Any) -> Page[DBTCloudRun]:
+        """Raises."""
+        raise DBTCloudConnectionException("down", url="", is_transient=True, may_have_acted=True)
+
+
+def polled(api: Any, ids: Sequence[int]) -> list[Any]:
+    """Returns what so many calls see that poll at one moment."""
+
+    async def poll() -> list[Any]:
+        polls = SharedPolls(Asyncio(), api)
+        reads = (polls.get_run_status(run_id) for run_id in ids)
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    return asyncio.run(poll())
+
+
+def test_one_list_for_a_hundred_runs() -> None:
+    """250 calls that poll at one moment make three requests, and each gets its run."""
+    api, ids = Runs(), range(1000, 1250)
+    assert [run.id for run in polled(api, ids)] == list(ids)
+    assert api.requests == [100, 100, 50]
+
+
+def test_run_that_no_list_shows() -> None:
+    """A run that the list leaves out is read alone."""
+    api = Runs()
+    assert [run.id for run in polled(api, [6, 7, 8, 7])] == [6, 7, 8, 7]
+    assert api.requests == [3, 1]
+
+
+def test_list_that_fails() -> None:
+    """If the list can't be read, each call gets the error, and retries as it would alone."""
+    errors = polled(Down(), [1, 2, 3])
+    assert [type(error) for error in errors] == [DBTCloudConnectionException] * 3
+
+
+def statuses(cloud: LocalDBTCloud) -> list[str]:
+    """Returns the statuses of all runs."""
+    return [run.status_name for run in DBTCloudClientV2(credentials=cloud.credentials).list_runs()]
+
+
+def test_side_by_side() -> None:
+    """Many jobs are awaited in one thread of ours and few for requests."""
+    scripted = [ScriptedJob(name=f"job {number}", statuses=[3, 10]) for number in range(12)]
+
+    async def run_all(settings: DBTCloudConfiguration) -> tuple[list[DBTCloudRun], int]:
+        calls = [aio.run_dbt_cloud_job(settings, job_name=job.name) for job in scripted]
+        waiting = asyncio.gather(*calls)
+        most = 0
+        while not waiting.done():
+            names = [thread.name for thread in threading.enumerate()]
+            most = max(most, names.count("dlt-dbt-cloud-request"))
+            await asyncio.sleep(0.001)
+        return await waiting, most
+
+    with LocalDBTCloud(jobs=scripted) as cloud:
+        runs, most = asyncio.run(run_all(cloud.credentials))
+    assert sorted(run.job_name for run in runs) == sorted(job.name for job in scripted)
+    assert all(run.is_success for run in runs)
+    assert most <= 5  # four, and one that is just about to end
+
+
+def test_cancelled_task() -> None:
+    """Cancelling the task ends the call within a second, and cancels the run."""
+
+    async def cancel(settings: Any) -> float:
+        call = asyncio.create_task(aio.run_dbt_cloud_job(settings, cancel_on_abort=True))
+        while not statuses(cloud):  # noqa: ASYNC110  # the server is another thread's
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # until the trigger is answered
+        begun = time.monotonic()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        return time.monotonic() - begun
+
+    with LocalDBTCloud(jobs=[ScriptedJob(statuses=[(0, 3)])]) as cloud:
+        seconds = asyncio.run(cancel(cloud.credentials))
+        assert statuses(cloud) == ["Cancelled"]
+    assert seconds < 6  # one, and five to cancel
