@@ -22,10 +22,11 @@ from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, TICK, Blocking, Patience, logger
 from dlt_dbt_cloud._report import report
-from dlt_dbt_cloud._start import settled, start
+from dlt_dbt_cloud._start import start
+from dlt_dbt_cloud._start.duplicates import settled
 from dlt_dbt_cloud._start.job import find_job
 from dlt_dbt_cloud._start.load import load_age, load_cause, load_tag
-from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
@@ -78,11 +79,11 @@ class Call:
         patience = Patience(self.limits.outage_timeout)
         return await find_job(self.io, self.api, config.job_name, patience, **where)
 
-    async def order(self, data: Mapping[str, Any] | None, load_info: LoadInfo | None) -> RunOrder:
+    async def order(self, data: Mapping[str, Any] | None, load_info: LoadInfo | None) -> Order:
         """Returns what is to run."""
         config, job_id = self.config, await self.job_id()
         request = config.trigger_request(data)
-        order = RunOrder(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
+        order = Order(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
         if load_info is None or not load_info.loads_ids:
             return order  # a load that brought nothing has no identity
         if request.get("cause") in (None, "", DBTCloudConfiguration.cause):

@@ -12,7 +12,7 @@ from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE, Page
 from dlt_dbt_cloud._http.responses import object_of, page_of, parse_json
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
@@ -112,7 +112,7 @@ class DBTCloudClientV2:
         """Triggers a job exactly once, and returns the new run. See `trigger_job_run`."""
         given = data or {}
         request = {**given, "cause": given.get("cause") or DBTCloudConfiguration.cause}
-        return self._once(RunOrder(job_id=required_id("job_id", job_id), request=request))
+        return self._once(Order(job_id=required_id("job_id", job_id), request=request))
 
     def retry_run(self, run_id: int | str) -> DBTCloudRun:
         """Retries a failed run from its failed step, exactly once, and returns the new run.
