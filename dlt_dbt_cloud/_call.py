@@ -35,14 +35,7 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class Call:
-    """One call: its settings, its deadline and its run.
-
-    Args:
-        io: The world.
-        api: The API.
-        config: The settings.
-        collector: What shows the progress, None to show none.
-    """
+    """One call: its settings, its deadline and its run. A collector, if any, shows the progress."""
 
     def __init__(
         self,
@@ -51,13 +44,10 @@ class Call:
         config: DBTCloudConfiguration,
         collector: Collector | None = None,
     ) -> None:
-        self.api = api
-        self.config = config
-        self.limits = Limits(
-            io.now() + config.wait_timeout, config.wait_seconds, config.outage_timeout
-        )
-        self.io = io.until(self.limits.deadline + LAST_POLL)
-        self.collector = collector
+        deadline = io.now() + config.wait_timeout
+        self.limits = Limits(deadline, config.wait_seconds, config.outage_timeout)
+        self.io = io.until(deadline + LAST_POLL)
+        self.api, self.config, self.collector = api, config, collector
         self.watch = Watch(io, collector)
 
     def last_words(self) -> AbstractAsyncContextManager[None]:
@@ -94,13 +84,9 @@ class Call:
     async def start(self, order: Order) -> DBTCloudRun:
         """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
         self.watch.order = order
-        retries = self.config.retry_failed if self.config.wait_for_outcome else 0
+        timeout, retries = self.limits.outage_timeout, self.retries
         started = await start(
-            self.io,
-            self.api,
-            order,
-            outage_timeout=self.limits.outage_timeout,
-            may_retry=retries > 0,
+            self.io, self.api, order, outage_timeout=timeout, may_retry=retries > 0
         )
         self.watch.took(started, order)
         return started
@@ -139,6 +125,11 @@ class Call:
             finished.raise_on_failure()
         return follow.runs
 
+    @property
+    def retries(self) -> int:
+        """How many times a failed run is retried: never, if nobody waits for it."""
+        return self.config.retry_failed if self.config.wait_for_outcome else 0
+
     async def retry(self, failed: DBTCloudRun) -> DBTCloudRun:
         """Returns the run that continues a failed one, when it has finished.
 
@@ -153,7 +144,7 @@ class Call:
 
     async def retry_failed(self, finished: DBTCloudRun) -> DBTCloudRun:
         """Returns the run, or the last of the runs that continue it."""
-        for _ in range(self.config.retry_failed if self.config.wait_for_outcome else 0):
+        for _ in range(self.retries):
             if not finished.is_error:
                 break
             if refusal := finished.retry_refusal:

@@ -77,23 +77,16 @@ class IO(Protocol):
 
 
 @dataclass(frozen=True)
-class Blocking:
-    """Waits in the calling thread. Requests run in threads that can be left behind.
-
-    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
-    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+class _Clock:
+    """What all of them have in common.
 
     Attributes:
         request_timeout: Maximum duration of a request in seconds.
-        stop: Ends the wait when set, from any thread.
         deadline: When calls end.
-        ignores_abort: Whether signals and `stop` are ignored.
     """
 
     request_timeout: float = 60.0
-    stop: threading.Event | None = None
-    deadline: float = math.inf
-    ignores_abort: bool = False
+    deadline: float = field(default=math.inf, kw_only=True)
 
     def now(self) -> float:
         """Returns seconds on a clock that never jumps."""
@@ -102,6 +95,25 @@ class Blocking:
     def until(self, deadline: float) -> Self:
         """Returns the same with an earlier deadline."""
         return replace(self, deadline=min(deadline, self.deadline))
+
+    def _left(self, seconds: float) -> float:
+        return max(0.0, min(seconds, self.deadline - self.now()))
+
+
+@dataclass(frozen=True)
+class Blocking(_Clock):
+    """Waits in the calling thread. Requests run in threads that can be left behind.
+
+    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
+    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+
+    Attributes:
+        stop: Ends the wait when set, from any thread.
+        ignores_abort: Whether signals and `stop` are ignored.
+    """
+
+    stop: threading.Event | None = None
+    ignores_abort: bool = False
 
     def last(self, seconds: float) -> Self:
         """Returns one that ignores the abort, for so many seconds."""
@@ -119,11 +131,11 @@ class Blocking:
         future = _in_thread(function, *args, **kwargs)
         future.add_done_callback(lambda _: done.set())
         if not self._wait(done, self.request_timeout):
-            raise no_answer(min(self.request_timeout, max(0.0, self.deadline - self.now())))
+            raise no_answer(self._left(self.request_timeout))
         return future.result()
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
-        end = min(self.now() + seconds, self.deadline)
+        end = self.now() + self._left(seconds)
         while not event.is_set():
             self._raise_if_aborted()
             left = end - self.now()
@@ -141,26 +153,14 @@ class Blocking:
 
 
 @dataclass(frozen=True)
-class Asyncio:
+class Asyncio(_Clock):
     """Waits in an event loop. Requests run in at most four threads.
 
     Attributes:
-        request_timeout: Maximum duration of a request in seconds.
-        deadline: When calls end.
         slots: Limits the threads.
     """
 
-    request_timeout: float = 60.0
-    deadline: float = math.inf
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-
-    def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def until(self, deadline: float) -> Self:
-        """Returns the same with an earlier deadline."""
-        return replace(self, deadline=min(deadline, self.deadline))
 
     def last(self, seconds: float) -> Self:
         """Returns one for so many seconds. A task that was cancelled may still await."""
@@ -168,12 +168,12 @@ class Asyncio:
 
     async def sleep(self, seconds: float) -> None:
         """Sleeps, at most until the deadline."""
-        await asyncio.sleep(max(0.0, min(seconds, self.deadline - self.now())))
+        await asyncio.sleep(self._left(seconds))
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
         check_deadline(self)
-        left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
+        left = self._left(self.request_timeout)
         try:
             async with self.slots:
                 future = asyncio.wrap_future(_in_thread(function, *args, **kwargs))
@@ -196,27 +196,16 @@ def run(program: Coroutine[Any, Any, T]) -> T:
 def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
     """Calls a function in a daemon thread, which keeps no interpreter from exiting."""
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # who stops waiting leaves it as it is
 
     def work() -> None:
         try:
-            result = function(*args, **kwargs)
+            future.set_result(function(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001  # it is raised where the result is awaited
-            _settle(future, error=error)
-        else:
-            _settle(future, result)
+            future.set_exception(error)
 
     threading.Thread(target=work, name="dlt-dbt-cloud-request", daemon=True).start()
     return future
-
-
-def _settle(future: "Future[T]", result: Any = None, error: BaseException | None = None) -> None:
-    """Sets the result of a future, unless nobody waits for it any more."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if error:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def check_deadline(io: IO) -> None:
@@ -229,12 +218,8 @@ def check_deadline(io: IO) -> None:
 
 def no_answer(seconds: float) -> DBTCloudConnectionException:
     """Returns the exception for a request that took too long."""
-    return DBTCloudConnectionException(
-        f"dbt Cloud gave no answer within {seconds:.0f} s.",
-        url="",
-        is_transient=True,
-        may_have_acted=True,
-    )
+    message = f"dbt Cloud gave no answer within {seconds:.0f} s."
+    return DBTCloudConnectionException(message, url="", is_transient=True, may_have_acted=True)
 
 
 def backoff() -> Iterator[float]:
