@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
@@ -76,23 +76,16 @@ class IO(Protocol):
 
 
 @dataclass(frozen=True)
-class Blocking:
-    """Waits in the calling thread. Requests run in threads that can be left behind.
-
-    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
-    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+class Clock:
+    """What all of them have in common.
 
     Attributes:
         request_timeout: Maximum duration of a request in seconds.
-        stop: Ends the wait when set, from any thread.
         deadline: When calls end.
-        ignores_abort: Whether signals and `stop` are ignored.
     """
 
     request_timeout: float = 60.0
-    stop: threading.Event | None = None
-    deadline: float = math.inf
-    ignores_abort: bool = False
+    deadline: float = field(default=math.inf, kw_only=True)
 
     def now(self) -> float:
         """Returns seconds on a clock that never jumps."""
@@ -101,6 +94,26 @@ class Blocking:
     def until(self, deadline: float) -> Self:
         """Returns the same with an earlier deadline."""
         return replace(self, deadline=min(deadline, self.deadline))
+
+    def left(self, seconds: float) -> float:
+        """Returns the seconds that a sleep or a request may take."""
+        return max(0.0, min(seconds, self.deadline - self.now()))
+
+
+@dataclass(frozen=True)
+class Blocking(Clock):
+    """Waits in the calling thread. Requests run in threads that can be left behind.
+
+    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
+    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+
+    Attributes:
+        stop: Ends the wait when set, from any thread.
+        ignores_abort: Whether signals and `stop` are ignored.
+    """
+
+    stop: threading.Event | None = None
+    ignores_abort: bool = False
 
     def last(self, seconds: float) -> Self:
         """Returns one that ignores the abort, for so many seconds."""
@@ -119,11 +132,11 @@ class Blocking:
         future = in_thread(function, *args, **kwargs)
         future.add_done_callback(lambda _: done.set())
         if not self._wait(done, self.request_timeout):
-            raise no_answer(min(self.request_timeout, max(0.0, self.deadline - self.now())))
+            raise no_answer(self.left(self.request_timeout))
         return future.result()
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
-        end = min(self.now() + seconds, self.deadline)
+        end = self.now() + self.left(seconds)
         while not event.is_set():
             self._raise_if_aborted()
             left = end - self.now()
@@ -154,27 +167,16 @@ def run(program: Coroutine[Any, Any, T]) -> T:
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
     """Calls a function in a daemon thread, which keeps no interpreter from exiting."""
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # who stops waiting leaves it as it is
 
     def work() -> None:
         try:
-            result = function(*args, **kwargs)
+            future.set_result(function(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001  # it is raised where the result is awaited
-            _settle(future, error=error)
-        else:
-            _settle(future, result)
+            future.set_exception(error)
 
     threading.Thread(target=work, name="dlt-dbt-cloud-request", daemon=True).start()
     return future
-
-
-def _settle(future: "Future[T]", result: Any = None, error: BaseException | None = None) -> None:
-    """Sets the result of a future, unless nobody waits for it any more."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if error:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def check_deadline(io: IO) -> None:
@@ -187,12 +189,8 @@ def check_deadline(io: IO) -> None:
 
 def no_answer(seconds: float) -> DBTCloudConnectionException:
     """Returns the exception for a request that took too long."""
-    return DBTCloudConnectionException(
-        f"dbt Cloud gave no answer within {seconds:.0f} s.",
-        url="",
-        is_transient=True,
-        may_have_acted=True,
-    )
+    message = f"dbt Cloud gave no answer within {seconds:.0f} s."
+    return DBTCloudConnectionException(message, url="", is_transient=True, may_have_acted=True)
 
 
 def backoff() -> Iterator[float]:

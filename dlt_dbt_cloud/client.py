@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -12,7 +13,7 @@ from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE, Page
 from dlt_dbt_cloud._http.responses import object_of, page_of, parse_json
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder
+from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
@@ -85,11 +86,13 @@ class DBTCloudClientV2:
 
     def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
         """Creates a run of a job with one request. `trigger_run` is the safe way."""
-        return self._post(self._account_path(f"jobs/{required_id('job_id', job_id)}/run/"), body)
+        path = self._account_path(f"jobs/{required_id('job_id', job_id)}/run/")
+        return _run(path, self._transport.send("POST", path, json=body)["data"])
 
     def post_retry(self, run_id: int | str) -> DBTCloudRun:
         """Creates a run that continues a failed one, with one request. `retry_run` is safe."""
-        return self._post(self._run_path(run_id, "retry/"))
+        path = self._run_path(run_id, "retry/")
+        return _run(path, self._transport.send("POST", path)["data"])
 
     def trigger_job_run(self, job_id: int | str, data: Mapping[str, Any] | None = None) -> int:
         """Triggers a job exactly once, and returns the id of the new run.
@@ -110,7 +113,7 @@ class DBTCloudClientV2:
         """Triggers a job exactly once, and returns the new run. See `trigger_job_run`."""
         given = data or {}
         request = {**given, "cause": given.get("cause") or DBTCloudConfiguration.cause}
-        return self._once(RunOrder(job_id=required_id("job_id", job_id), request=request))
+        return self._once(Order(job_id=required_id("job_id", job_id), request=request))
 
     def retry_run(self, run_id: int | str) -> DBTCloudRun:
         """Retries a failed run from its failed step, exactly once, and returns the new run.
@@ -142,13 +145,14 @@ class DBTCloudClientV2:
                 `audit`, `debug_logs`, what is wanted inside the run. Without, these are null.
         """
         path = self._run_path(run_id)
-        return _same_run(path, run_id, self._data(path, include_related=include_related))
+        return _run(path, self._data(path, include_related=include_related), run_id)
 
     def get_runs(self, **query: Any) -> Page[DBTCloudRun]:
         """Returns one page of `list_runs`."""
-        path = self._account_path("runs/")
-        page = self._page(path, query)
-        return Page([DBTCloudRun.from_api(item, path) for item in page.items], page.total)
+        items, total, _ = self._page("runs/", query)
+        ahead = self._transport.ahead
+        now = datetime.now(timezone.utc) + ahead if ahead is not None else None
+        return Page([_run("runs/", item) for item in items], total, now)
 
     def list_runs(self, **filters: Any) -> Iterator[DBTCloudRun]:
         """Yields runs over all pages. A page is read when it is needed.
@@ -158,24 +162,22 @@ class DBTCloudClientV2:
                 `status__in=[10, 20]`, `order_by="-id"`, `include_related=["trigger", "job"]`,
                 and `limit`, the maximum number of runs. The API refuses unknown ones.
         """
-        return _items(self.get_runs, filters)
+        return (_run("runs/", item) for item in self._items("runs/", filters))
 
     def cancel_run(self, run_id: int | str) -> DBTCloudRun:
         """Cancels a run, and returns it. One that is running finishes a little later."""
         path = self._run_path(run_id, "cancel/")
-        return _same_run(path, run_id, self._transport.send("POST", path)["data"])
+        return _run(path, self._transport.send("POST", path)["data"], run_id)
 
     def get_job(self, job_id: int | str) -> dict[str, Any]:
         """Returns a job."""
         job = required_id("job_id", job_id)
         path = self._account_path(f"jobs/{job}/")
-        return object_of(path, self._data(path), id=job)
+        return object_of(path, self._data(path), job)
 
     def get_jobs(self, **query: Any) -> Page[dict[str, Any]]:
         """Returns one page of `list_jobs`."""
-        path = self._account_path("jobs/")
-        page = self._page(path, query)
-        return Page([object_of(path, item) for item in page.items], page.total)
+        return self._page("jobs/", query)
 
     def list_jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Yields jobs over all pages.
@@ -184,7 +186,7 @@ class DBTCloudClientV2:
             filters: Query of the API's "List Jobs", e.g. `project_id=1`, `environment_id=2`, and
                 `limit`, the maximum number of jobs.
         """
-        return _items(self.get_jobs, filters)
+        return self._items("jobs/", filters)
 
     def list_artifacts(self, run_id: int | str, *, step: int | None = None) -> list[str]:
         """Returns the paths of a run's artifacts, an empty list if it has none.
@@ -233,12 +235,26 @@ class DBTCloudClientV2:
     def _data(self, path: str, **query: Any) -> Any:
         return self._read(self._transport.send, "GET", path, params=_query(query))["data"]
 
-    def _page(self, path: str, query: Mapping[str, Any]) -> Page[Any]:
+    def _page(self, name: str, query: Mapping[str, Any]) -> Page[dict[str, Any]]:
+        path = self._account_path(name)
         params = _query({"limit": PAGE, **query})
-        return page_of(path, self._read(self._transport.send, "GET", path, params=params))
+        page = page_of(path, self._read(self._transport.send, "GET", path, params=params))
+        return Page([object_of(path, item) for item in page.items], page.total)
 
-    def _post(self, path: str, body: Mapping[str, Any] | None = None) -> DBTCloudRun:
-        return DBTCloudRun.from_api(self._transport.send("POST", path, json=body)["data"], path)
+    def _items(self, name: str, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yields what is on all pages. The API may send fewer items than were requested."""
+        query = {"offset": 0, "limit": None, **filters}
+        left = query["limit"]
+        while left is None or left > 0:
+            query["limit"] = PAGE if left is None else min(left, PAGE)
+            page = self._page(name, query)
+            if page.total is None:
+                raise DBTCloudResponseException("A list came without a `total_count`.", url="")
+            yield from page.items[:left]
+            left = None if left is None else left - len(page.items)
+            query["offset"] += len(page.items)
+            if not page.items or query["offset"] >= page.total:
+                return
 
     def _account_path(self, path: str) -> str:
         return f"accounts/{required_id('account_id', self.account_id)}/{path}"
@@ -247,26 +263,10 @@ class DBTCloudClientV2:
         return self._account_path(f"runs/{required_id('run_id', run_id)}/{path}")
 
 
-def _items(get_page: Callable[..., Page[T]], filters: Mapping[str, Any]) -> Iterator[T]:
-    """Yields what is on all pages. The API may send fewer items than were requested."""
-    query = {"offset": 0, "limit": None, **filters}
-    left = query["limit"]
-    while left is None or left > 0:
-        query["limit"] = PAGE if left is None else min(left, PAGE)
-        page = get_page(**query)
-        if page.total is None:
-            raise DBTCloudResponseException("A list came without a `total_count`.", url="")
-        yield from page.items[:left]
-        left = None if left is None else left - len(page.items)
-        query["offset"] += len(page.items)
-        if not page.items or query["offset"] >= page.total:
-            return
-
-
-def _same_run(path: str, run_id: int | str, data: Any) -> DBTCloudRun:
-    """Returns the run in an answer, which must be about the run that was asked for."""
+def _run(path: str, data: Any, run_id: int | str | None = None) -> DBTCloudRun:
+    """Returns the run in an answer, which must be about the run that was requested, if one was."""
     run = DBTCloudRun.from_api(data, path)
-    object_of(path, run, id=required_id("run_id", run_id))
+    object_of(path, run, None if run_id is None else required_id("run_id", run_id))
     return run
 
 

@@ -1,24 +1,18 @@
 """Settings as the rest of the package and users see them: resolved, from any thread."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar, overload  # dlt reads it
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
 
 from dlt.common.typing import ConfigValueSentinel
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS, TriggerOverrides
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud._settings.calls import Call
-from dlt_dbt_cloud._settings.checks import (
-    api_v2_url,
-    checked_id,
-    is_loopback,
-    required_id,
-)
-from dlt_dbt_cloud._settings.layers import Found, Given, Layer, find, misspelt
+from dlt_dbt_cloud._settings.checks import api_v2_url, checked_id, is_loopback, required_id
 from dlt_dbt_cloud._settings.local import LocalCloud
-from dlt_dbt_cloud._settings.messages import malformed, missing, redacted
-from dlt_dbt_cloud._settings.places import Place, active_pipeline_name, places
+from dlt_dbt_cloud._settings.lookup import Layer, Place, active_pipeline_name, find, places
+from dlt_dbt_cloud._settings.messages import malformed, missing, nearest, redacted
 from dlt_dbt_cloud._settings.spec import DBTCloudConfiguration
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
@@ -40,6 +34,9 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+OVERRIDES = "overrides"
+"""The parameter `**overrides: Unpack[TriggerOverrides]`."""
 
 
 def setting_docs() -> dict[str, str]:
@@ -67,58 +64,82 @@ def resolve_dbt_cloud_configuration(
     Raises:
         InvalidCredentialsException: Settings are missing or malformed: all of them, in one message.
     """
-    if not isinstance(credentials, DBTCloudConfiguration | ConfigValueSentinel | None):
-        raise malformed("credentials", "a DBTCloudConfiguration", type(credentials))
-    passed = Given("the arguments", {k: v for k, v in arguments.items() if v is not None})
-    del arguments  # a traceback may show locals
     own = credentials if isinstance(credentials, DBTCloudConfiguration) else None
-    is_final = own is not None and own.is_resolved()
-    looked_in = [] if is_final else places(pipeline_name or active_pipeline_name())
-    layers: list[Layer] = [
-        passed,
-        Given("`credentials`", own.explicit() if own else {}),
-        *looked_in,
+    if own is None and not isinstance(credentials, ConfigValueSentinel | None):
+        raise malformed("credentials", "a DBTCloudConfiguration", type(credentials))
+    layers = [
+        Layer("the arguments", {k: v for k, v in arguments.items() if v is not None}),
+        Layer("`credentials`", own.explicit() if own else {}),
     ]
-    fields = DBTCloudConfiguration.get_resolvable_fields()
-    for warning in misspelt(fields, looked_in):
-        logger.warning("%s", warning)
-    found = find(fields, layers)
+    del arguments  # a traceback may show locals
+    is_final = own is not None and own.is_resolved()
+    layers += [] if is_final else _sections(pipeline_name or active_pipeline_name())
     local = LocalCloud.from_environment()
-    config = _checked(found, layers, local, requires)
+    config, found = _checked(layers, local, requires)
     if local and not is_final:
         logger.info("Using job %s of %s", config.job_id, local)
     if "job_id" in requires and not local:
         name = "job_id" if config.job_id else "job_name"
-        line = f"`{name}` is {config[name]!r}, from {found.layers[name]}"
+        line = f"`{name}` is {config[name]!r}, from {found[name].source}"
         logger.info("%s", redacted(line, [config.api_token]))
     return config
 
 
+def _sections(pipeline_name: str | None) -> Iterator[Layer]:
+    """Yields the settings of each place, and warns of those that do not exist."""
+    fields = DBTCloudConfiguration.get_resolvable_fields()
+    for place in places(pipeline_name):
+        for name in place.names():
+            if name not in fields:
+                hint = nearest(name, fields)
+                logger.warning("Unknown setting `%s` in %s.%s", name, place, hint)
+        yield Layer(place, place.values(fields))
+
+
 def _checked(
-    found: Found, layers: Sequence[Layer], local: LocalCloud | None, requires: Sequence[str]
-) -> DBTCloudConfiguration:
-    """Returns the settings that were found, those of the local dbt Cloud over them."""
-    problems = []
+    layers: Sequence[Layer], local: LocalCloud | None, requires: Sequence[str]
+) -> tuple[DBTCloudConfiguration, dict[str, Layer]]:
+    """Returns the settings, those of the local dbt Cloud over them, and the layer of each."""
+    problems: list[str] = []
+    found = find(layers)
     try:
-        if local:
-            local.override(found, layers)
-        config = DBTCloudConfiguration(**found.values)
+        found = find([local.layer(layers), *layers]) if local else found
+        config = DBTCloudConfiguration(**{name: it.values[name] for name, it in found.items()})
         config.resolve()
     except InvalidCredentialsException as error:
         problems.append(str(error))
-    problems += found.problems()
-    if absent := found.absent(["api_token", *requires]):
-        problems.append(str(missing(absent, [it for it in layers if isinstance(it, Place)])))
+    problems += _problems(found)
+    given = {name for name, layer in found.items() if layer.values[name] not in (None, "")}
+    given |= {"job_id"} if "job_name" in given else set()
+    if absent := [name for name in ("api_token", *requires) if name not in given]:
+        looked_in = [it.source for it in layers if isinstance(it.source, Place)]
+        problems.append(str(missing(absent, looked_in)))
     if problems:
-        raise InvalidCredentialsException(redacted("\n".join(problems), _tokens(layers)))
-    return config
+        # All tokens, also those that others win over.
+        tokens = (str(layer.values.get("api_token") or "") for layer in layers)
+        raise InvalidCredentialsException(redacted("\n".join(problems), tokens))
+    return config, found
 
 
-def _tokens(layers: Sequence[Layer]) -> Iterator[str]:
-    """Yields all tokens, also those that others win over."""
-    hint = DBTCloudConfiguration.get_resolvable_fields()["api_token"]
-    found = (layer.get("api_token", hint) for layer in layers)
-    return (it for it in found if isinstance(it, str))
+def _problems(found: Mapping[str, Layer]) -> Iterator[str]:
+    """Yields what can't be meant about where the settings are."""
+    job, token = found.get("job_id"), found.get("api_token")
+    is_both = job is not None and job.values.get("job_name") and "job_name" not in found
+    if is_both and isinstance(place := found["job_id"].source, Place):
+        yield f"`job_id` and `job_name` are both in {place}. Remove one of them."
+    if token and isinstance(place := token.source, Place) and not place.may_hold("api_token"):
+        yield f"`api_token` is in {place}, which is not for secrets. Move it to secrets.toml."
+
+
+class _Arguments(inspect.BoundArguments):
+    """The arguments of a call. They are not shown in tracebacks with locals."""
+
+    __repr__ = object.__repr__
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the settings among them, overrides too."""
+        passed = {**self.arguments, **self.arguments.get(OVERRIDES, {})}
+        return {n: passed[n] for n in DBTCloudConfiguration.get_resolvable_fields() if n in passed}
 
 
 @overload
@@ -146,27 +167,34 @@ def with_dbt_cloud_configuration(
         requires: Settings that must be there, beside the token.
     """
     if function is None:
-        return functools.partial(_configured, requires=requires)
-    return _configured(function, requires=requires)
+        return functools.partial(with_dbt_cloud_configuration, requires=requires)
+    signature = inspect.signature(function)
 
-
-def _configured(function: Callable[P, R], *, requires: Sequence[str]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        call = Call(function, args, kwargs)
+        _check_keywords(function.__name__, signature.parameters, kwargs)
+        call = _Arguments(signature, signature.bind(*args, **kwargs).arguments)
         del args, kwargs  # a traceback may show locals
-        pipeline, load_info = call.get("pipeline"), call.get("load_info")
-        if load_info is not None:
-            pipeline = Load.of(load_info)
-        call.inject(
-            resolve_dbt_cloud_configuration(
-                call.get("credentials"),
-                pipeline_name=pipeline.pipeline_name if pipeline else None,
-                requires=requires,
-                **call.settings(DBTCloudConfiguration.get_resolvable_fields()),
-            )
+        load_info, pipeline = call.arguments.get("load_info"), call.arguments.get("pipeline")
+        named = Load.of(load_info) if load_info is not None else pipeline
+        config = resolve_dbt_cloud_configuration(
+            call.arguments.get("credentials"),
+            pipeline_name=named.pipeline_name if named else None,
+            requires=requires,
+            **call.settings(),
         )
-        result: R = call.carry_out(function)
-        return result
+        injected = {**config, "credentials": config}
+        call.arguments.update({n: injected[n] for n in signature.parameters if n in injected})
+        del injected
+        return function(*call.args, **call.kwargs)
 
     return wrapper
+
+
+def _check_keywords(function: str, parameters: Collection[str], keywords: Iterable[str]) -> None:
+    """Raises a `TypeError` with the nearest name for a keyword argument that there is not."""
+    known = {*parameters, *(TRIGGER_FIELDS if OVERRIDES in parameters else ())} - {OVERRIDES}
+    for name in keywords:
+        if name not in known:
+            hint = nearest(name, known)
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}.{hint}")

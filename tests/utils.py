@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -187,7 +188,8 @@ class PlayedJob:
         shown = [self._shown(i) for i in self.runs if self.runs[i]["at"] + self.lag <= self.time]
         if "status" in parse_qs(urlsplit(request.url or "").query):
             shown = []  # the job has no history
-        return _failed(fault) or (200, {}, json.dumps(list_of(*shown[::-1])))
+        date = format_datetime(EPOCH + timedelta(seconds=self.time), usegmt=True)
+        return _failed(fault) or (200, {"Date": date}, json.dumps(list_of(*shown[::-1])))
 
     def _read(self, request: requests.PreparedRequest) -> Response:
         fault, _ = self._next("read")

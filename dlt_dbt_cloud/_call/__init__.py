@@ -18,10 +18,11 @@ from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, Patience, logger
 from dlt_dbt_cloud._report import report
-from dlt_dbt_cloud._start import settled, start
+from dlt_dbt_cloud._start import start
+from dlt_dbt_cloud._start.duplicates import settled
 from dlt_dbt_cloud._start.engines import key_of
 from dlt_dbt_cloud._start.job import find_job
-from dlt_dbt_cloud._start.order import Order, RetryOrder, RunOrder, overrides
+from dlt_dbt_cloud._start.order import Order, RetryOrder, overrides
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
@@ -30,15 +31,7 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class Call:
-    """One call: its settings, its deadline and its run.
-
-    Args:
-        io: The world.
-        api: The API.
-        config: The settings.
-        collector: What shows the progress, None to show none.
-        polls: The API for polls, if these share requests with those of other calls.
-    """
+    """One call: its settings, its deadline and its run. A collector, if any, shows the progress."""
 
     def __init__(
         self,
@@ -48,14 +41,11 @@ class Call:
         collector: Collector | None = None,
         polls: RunsApi | None = None,
     ) -> None:
-        self.api = api
-        self.polls = polls or api
-        self.config = config
-        self.limits = Limits(
-            io.now() + config.wait_timeout, config.wait_seconds, config.outage_timeout
-        )
-        self.io = io.until(self.limits.deadline + LAST_POLL)
-        self.collector = collector
+        deadline = io.now() + config.wait_timeout
+        self.limits = Limits(deadline, config.wait_seconds, config.outage_timeout)
+        self.io = io.until(deadline + LAST_POLL)
+        self.api, self.config, self.collector = api, config, collector
+        self.polls = polls or api  # may share requests with the polls of other calls
         self.watch = Watch(io, collector)
 
     def last_words(self) -> AbstractAsyncContextManager[None]:
@@ -77,19 +67,19 @@ class Call:
         patience = Patience(self.limits.outage_timeout)
         return await find_job(self.io, self.api, config.job_name, patience, **where)
 
-    async def order(self, data: Mapping[str, Any] | None, load: Load | None) -> RunOrder:
+    async def order(self, data: Mapping[str, Any] | None, load: Load | None) -> Order:
         """Returns what is to run."""
         config, job_id = self.config, await self.job_id()
         request = config.trigger_request(data)
-        order = RunOrder(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
+        order = Order(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
         changes = overrides(request)
         load = load if load and load.load_ids else None  # one that brought nothing is no identity
         if load and request.get("cause") in (None, "", DBTCloudConfiguration.cause):
             request["cause"] = load.cause()
         if key := key_of(config.run_key):
             tag, variant = tag_of("key", key, job_id), "." + tag_of(changes)[-6:]
-            age = config.run_key_window
-            return replace(order, tag=tag, variant=variant, age=age, is_shared=True)
+            window = config.run_key_window
+            return replace(order, tag=tag, variant=variant, window=window, is_shared=True)
         if load:
             return replace(order, tag=load.tag(job_id, changes), since=load.since(), is_shared=True)
         return order
@@ -97,13 +87,9 @@ class Call:
     async def start(self, order: Order) -> DBTCloudRun:
         """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
         self.watch.order = order
-        retries = self.config.retry_failed if self.config.wait_for_outcome else 0
+        timeout, retries = self.limits.outage_timeout, self.retries
         started = await start(
-            self.io,
-            self.api,
-            order,
-            outage_timeout=self.limits.outage_timeout,
-            may_retry=retries > 0,
+            self.io, self.api, order, outage_timeout=timeout, may_retry=retries > 0
         )
         self.watch.took(started, order)
         return started
@@ -142,6 +128,11 @@ class Call:
             finished.raise_on_failure()
         return follow.runs
 
+    @property
+    def retries(self) -> int:
+        """How many times a failed run is retried: never, if nobody waits for it."""
+        return self.config.retry_failed if self.config.wait_for_outcome else 0
+
     async def retry(self, failed: DBTCloudRun) -> DBTCloudRun:
         """Returns the run that continues a failed one, when it has finished.
 
@@ -156,7 +147,7 @@ class Call:
 
     async def retry_failed(self, finished: DBTCloudRun) -> DBTCloudRun:
         """Returns the run, or the last of the runs that continue it."""
-        for _ in range(self.config.retry_failed if self.config.wait_for_outcome else 0):
+        for _ in range(self.retries):
             if not finished.is_error:
                 break
             if refusal := finished.retry_refusal:

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import math
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -14,7 +13,7 @@ from weakref import WeakKeyDictionary
 from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.shared import SharedPolls
-from dlt_dbt_cloud._io import TICK, check_deadline, in_thread, no_answer
+from dlt_dbt_cloud._io import TICK, Clock, check_deadline, in_thread, no_answer
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
@@ -26,26 +25,14 @@ IS_AWAITED: Final = ContextVar("IS_AWAITED", default=False)
 
 
 @dataclass(frozen=True)
-class Asyncio:
+class Asyncio(Clock):
     """Waits in an event loop. Requests run in at most four threads.
 
     Attributes:
-        request_timeout: Maximum duration of a request in seconds.
-        deadline: When calls end.
         slots: Limits the threads.
     """
 
-    request_timeout: float = 60.0
-    deadline: float = math.inf
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-
-    def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def until(self, deadline: float) -> Self:
-        """Returns the same with an earlier deadline."""
-        return replace(self, deadline=min(deadline, self.deadline))
 
     def last(self, seconds: float) -> Self:
         """Returns one for so many seconds. A task that was cancelled may still await."""
@@ -53,9 +40,8 @@ class Asyncio:
 
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
-        now = self.now()
-        end = min(now + seconds, self.deadline)
-        await asyncio.sleep(max(0.0, (common_time(now, end) if is_poll else end) - now))
+        now, left = self.now(), self.left(seconds)
+        await asyncio.sleep(common_time(now, now + left) - now if is_poll else left)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns, or a coroutine function that shares requests."""
@@ -71,7 +57,7 @@ class Asyncio:
             self.slots.release()
 
     async def _within(self, answer: Awaitable[T]) -> T:
-        left = max(0.0, min(self.request_timeout, self.deadline - self.now()))
+        left = self.left(self.request_timeout)
         try:
             return await asyncio.wait_for(answer, left)
         except asyncio.TimeoutError:

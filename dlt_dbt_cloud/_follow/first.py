@@ -15,13 +15,11 @@ async def first_read(io: IO, api: RunsApi, run_id: int, limits: Limits) -> DBTCl
     Raises:
         DBTCloudHTTPException: The API refuses, e.g. the run is not in this account.
     """
-    patience = Patience(limits.outage_timeout)
     try:
-        return await retry(io, patience, api.get_run_status, run_id)
+        return await retry(io, Patience(limits.outage_timeout), api.get_run_status, run_id)
     except DBTCloudHTTPException as error:
-        if error.status_code != HTTPStatus.NOT_FOUND:
-            raise
-        if not await _may_be_new(io, api, run_id):
+        is_missing = error.status_code == HTTPStatus.NOT_FOUND
+        if not is_missing or not await _may_be_new(io, api, run_id):
             raise
     return await retry(io, limits.patience, api.get_run_status, run_id)
 
@@ -39,17 +37,12 @@ async def _may_be_new(io: IO, api: RunsApi, run_id: int) -> bool:
 async def first_reads(
     io: IO, api: RunsApi, run_ids: list[int], limits: Limits
 ) -> dict[int, DBTCloudRun]:
-    """Returns runs by their ids.
-
-    Raises:
-        DBTCloudHTTPException: The API refuses, e.g. a run is not in this account.
-    """
+    """Returns runs by their ids: a list for each hundred, and those alone that it doesn't show."""
     runs: dict[int, DBTCloudRun] = {}
+    patience = Patience(limits.outage_timeout)
     for start in range(0, len(run_ids), PAGE):
         chunk = run_ids[start : start + PAGE]
-        page = await retry(
-            io, Patience(limits.outage_timeout), api.get_runs, pk__in=chunk, limit=PAGE
-        )
+        page = await retry(io, patience, api.get_runs, pk__in=chunk, limit=PAGE)
         runs.update({run.id: run for run in page.items if run.id in chunk})
     for run_id in run_ids:
         if run_id not in runs:

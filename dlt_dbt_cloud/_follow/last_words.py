@@ -14,13 +14,15 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudStoppedException,
     DBTCloudWaitTimeoutException,
 )
-from dlt_dbt_cloud.run import DBTCloudRun
 
 MAX_SECONDS: Final = 5.0
 """How long cancelling takes at most."""
 
 PAUSE: Final = 0.5
 """Seconds between two attempts."""
+
+ABORTS: Final = (DBTCloudStoppedException, DBTCloudWaitTimeoutException)
+"""Those of ours that come from the caller."""
 
 
 @asynccontextmanager
@@ -29,12 +31,8 @@ async def last_words(
 ) -> AsyncIterator[None]:
     """Lets no call end without a word about a run that is, or may be, in progress.
 
-    Args:
-        io: The world.
-        api: The API.
-        watch: The run of the call, as far as it is known.
-        cancel_on_abort: Whether a signal, a time limit of others, the caller's `stop` and the
-            deadline cancel a run of the call.
+    With `cancel_on_abort` a signal, a time limit of others, the caller's `stop` and the deadline
+    cancel the run, if it is one of the call.
     """
     try:
         yield
@@ -42,18 +40,15 @@ async def last_words(
         raise
     except BaseException as error:
         try:
-            if cancel_on_abort and _is_abort(error):
+            # The API or the run itself is no abort.
+            if cancel_on_abort and (
+                isinstance(error, ABORTS) or not isinstance(error, DBTCloudException)
+            ):
                 await _cancel(io.last(MAX_SECONDS), api, watch)
         finally:  # a second signal ends the cancelling
             if text := watch.last_words():
                 logger.warning("%s", text)
         raise
-
-
-def _is_abort(error: BaseException) -> bool:
-    """Returns True unless the API or the run is the reason why the call ends."""
-    is_ours = isinstance(error, DBTCloudException)
-    return not is_ours or isinstance(error, DBTCloudStoppedException | DBTCloudWaitTimeoutException)
 
 
 async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
@@ -62,7 +57,10 @@ async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
         if not watch.may_be_cancelled or io.now() >= io.deadline:
             return
         try:
-            run = watch.run or await _find(io, api, watch)
+            run = watch.run
+            if run is None and watch.order:
+                found = await search(io, api, watch.order, Patience(0.0))
+                run = next((run for run in found.own if run.in_progress), None)
             if run:
                 watch.saw(await io.call(api.cancel_run, run.id))
                 logger.warning("Cancelled dbt Cloud run %d.", run.id)
@@ -70,11 +68,3 @@ async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
         except DBTCloudAPIException as error:
             logger.error("Couldn't cancel the run. %s", error)
         await io.sleep(PAUSE)
-
-
-async def _find(io: IO, api: RunsApi, watch: Watch) -> DBTCloudRun | None:
-    """Returns the run that an unanswered trigger has created."""
-    if watch.order is None:
-        return None
-    found = await search(io, api, watch.order, Patience(0.0))
-    return next((run for run in found.own if run.in_progress), None)

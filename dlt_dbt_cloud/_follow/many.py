@@ -13,21 +13,14 @@ from dlt_dbt_cloud.run import DBTCloudRun
 class FollowMany:
     """A wait for many runs, each with an outcome of its own.
 
-    Args:
-        io: The world.
-        api: The API.
-        limits: How long and how often to poll.
-        runs: The runs by id, as last read.
-
     Attributes:
+        runs: The runs by id, as last read.
         errors: Why runs could not be read to their end, by id.
     """
 
     def __init__(self, io: IO, api: RunsApi, limits: Limits, runs: dict[int, DBTCloudRun]) -> None:
         self.io = io.until(limits.deadline + LAST_POLL)
-        self.api = api
-        self.limits = limits
-        self.runs = runs
+        self.api, self.limits, self.runs = api, limits, runs
         self.errors: dict[int, DBTCloudAPIException] = {}
         self._told: set[int] = set()
         self._lost_since: dict[int, float] = {}
@@ -35,11 +28,8 @@ class FollowMany:
     @property
     def in_progress(self) -> list[DBTCloudRun]:
         """The runs that are still waited for."""
-        return [self.runs[run_id] for run_id in self._waiting]
-
-    @property
-    def _waiting(self) -> list[int]:
-        return [run_id for run_id in self.runs if run_id not in {*self._told, *self.errors}]
+        done = self._told | self.errors.keys()
+        return [run for run_id, run in self.runs.items() if run_id not in done]
 
     async def finished(self) -> AsyncIterator[DBTCloudRun]:
         """Yields each run when it has finished.
@@ -49,22 +39,19 @@ class FollowMany:
             DBTCloudRunUnreachableException: The API stayed unavailable.
         """
         started = self.io.now()
-        while self._waiting:
+        while self.in_progress:
             await self._read(started)
             for run in self.in_progress:
                 if run.is_complete:
                     self._told.add(run.id)
                     yield run
             self.limits.check(self.io, started, self.in_progress)
-            if self._waiting:
-                await self._pause(started)
-
-    async def _pause(self, started: float) -> None:
-        interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
-        await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
+            if self.in_progress:
+                interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
+                await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
 
     async def _read(self, started: float) -> None:
-        waiting = self._waiting
+        waiting = [run.id for run in self.in_progress]
         for chunk in (waiting[start : start + PAGE] for start in range(0, len(waiting), PAGE)):
             try:
                 page = await retry(

@@ -32,13 +32,7 @@ CANCELLED_PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """How long and how often to poll.
-
-    Attributes:
-        deadline: When the wait ends, on the clock of `IO.now`.
-        wait_seconds: Maximum polling interval in seconds.
-        outage_timeout: How long to retry while the API is unavailable, in seconds.
-    """
+    """How long and how often to poll, on the clock of `IO.now`."""
 
     deadline: float
     wait_seconds: float
@@ -58,16 +52,7 @@ class Limits:
 
 
 class Follow:
-    """A wait for one run.
-
-    Args:
-        io: The world.
-        api: The API.
-        watch: The run, and what is told about it.
-        limits: How long and how often to poll.
-        order: What the run was created for, None if another call created it.
-        polls: The API for polls, which may share requests with those of other calls.
-    """
+    """A wait for one run, which was created for an order unless another call created it."""
 
     def __init__(  # noqa: PLR0917  # what a wait is made of
         self,
@@ -80,13 +65,10 @@ class Follow:
     ) -> None:
         self.io = io.until(limits.deadline)
         self.last_io = io.until(limits.deadline + LAST_POLL)
-        self.api = api
-        self.polls = polls or api
-        self.watch = watch
-        self.limits = limits
+        self.api, self.watch, self.limits = api, watch, limits
+        self.polls = polls or api  # may share requests with the polls of other calls
         self.order = order if order and order.needs_looks else None
-        self.started = io.now()
-        self.look_at = self.started
+        self.started = self.look_at = io.now()
 
     async def to_the_end(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run when it has finished: the one on which all its callers settle.
@@ -99,19 +81,16 @@ class Follow:
         self.watch.usual = None if run.is_complete else await usual_times(self.io, self.api, run)
         with self.watch.shown(run):
             while True:
-                run = await self._finished(run)
+                while run.in_progress:
+                    if self.order and self.io.now() >= self.look_at:
+                        run = await self._look(self.order, run)
+                    if run.in_progress:
+                        await self._pause(run)
+                        run = await self._read(run)
                 other = await self._other(run)
-                if other is None or other.id == run.id:
+                if other.id == run.id:
                     return run
                 run = other
-
-    async def _finished(self, run: DBTCloudRun) -> DBTCloudRun:
-        while run.in_progress:
-            run = await self._settled(run)
-            if run.in_progress:
-                await self._pause(run)
-                run = await self._read(run)
-        return run
 
     async def _pause(self, run: DBTCloudRun) -> None:
         usual = None if self.watch.shows_progress else self.watch.usual
@@ -129,42 +108,34 @@ class Follow:
             if self.io.now() < self.limits.deadline:
                 raise unreachable(error, [run]) from error
             with suppress(DBTCloudAPIException):  # once more, briefly
-                run = await self.last_io.call(
-                    self.api.get_run_status, run.id, include_related=related
-                )
+                run = await self.last_io.call(read, run.id, include_related=related)
         self.watch.saw(run)
         if run.in_progress:
             self.limits.check(self.io, self.started, [run])
         return run
 
-    async def _settled(self, run: DBTCloudRun) -> DBTCloudRun:
-        """Returns the run to follow, if it is time to look for others."""
-        waited = self.io.now() - self.started
-        if not self.order or self.started + waited < self.look_at:
-            return run
-        self.look_at = self.started + next_look(waited)
-        return await self._look(self.order, run)
+    async def _look(self, order: Order, run: DBTCloudRun) -> DBTCloudRun:
+        """Returns the run to follow, after a look for others of the order."""
+        self.look_at = self.started + next_look(self.io.now() - self.started)
+        run, is_settled = await settle(self.io, self.api, order, run)
+        if not is_settled:
+            self.look_at = self.io.now() + self.limits.wait_seconds
+        self.watch.took(run, order)
+        return run
 
-    async def _other(self, run: DBTCloudRun) -> DBTCloudRun | None:
+    async def _other(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run that all callers return, should it not be the one that has finished."""
         if self.order is None:
-            return None
+            return run
         if not run.is_cancelled:
             # A failed run of a load may be run anew by now: that is no duplicate.
             is_over = run.is_success or not self.order.is_shared
-            return await self._look(self.order, run) if is_over else None
+            return await self._look(self.order, run) if is_over else run
         for pause in CANCELLED_PAUSES:  # most likely by another caller, in favour of an older
             await self.io.sleep(pause)
             other = await self._look(self.order, run)
             if other.id != run.id:
                 return other
-        return None
-
-    async def _look(self, order: Order, run: DBTCloudRun) -> DBTCloudRun:
-        run, is_settled = await settle(self.io, self.api, order, run)
-        if not is_settled:
-            self.look_at = self.io.now() + self.limits.wait_seconds
-        self.watch.took(run, order)
         return run
 
 

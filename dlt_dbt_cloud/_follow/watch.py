@@ -15,10 +15,6 @@ from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 class Watch:
     """The run of a call, as last read.
 
-    Args:
-        io: The world.
-        collector: What shows the progress, None to show none.
-
     Attributes:
         run: The run, None as long as the call has none.
         is_own: Whether the call may cancel the run.
@@ -31,8 +27,7 @@ class Watch:
         self.is_own = False
         self.order: Order | None = None
         self.usual: UsualTimes | None = None
-        self._io = io
-        self._collector = collector
+        self._io, self._collector = io, collector
         self._progress: Progress | None = None
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -23,6 +23,8 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
+
+T = TypeVar("T")
 
 RATE_LIMIT_COOLDOWN: Final = 300.0
 """Seconds for which an account over its rate limit gets no answer (docs.getdbt.com)."""
@@ -43,46 +45,19 @@ MAX_ERROR: Final = 20_000
 """Characters of an answer with an error status that are read at most."""
 MAX_DEPTH: Final = 100
 """Levels of JSON at most: one could neither print nor pickle a thousand."""
+TOO_DEEP: Final = f"JSON of more than {MAX_DEPTH} levels."
 
 
-class Answer(NamedTuple):
-    """An answer without the token: `is_whole` is False if its body was too large to be read."""
-
-    method: str
-    url: str
-    status_code: int
-    reason: str
-    headers: Mapping[str, str]
-    text: str
-    is_whole: bool = True
-
-
-def is_success(status_code: int) -> bool:
-    """Returns True if the API has done what was asked. A redirect is no success."""
-    return HTTPStatus.OK <= status_code < HTTPStatus.MULTIPLE_CHOICES
-
-
-def checked(answer: Answer) -> Answer:
-    """Returns an answer if it is a success that was read to its end, else raises."""
-    if not is_success(answer.status_code):
-        raise http_exception(answer)
-    if not answer.is_whole:
-        raise DBTCloudResponseException(f"{answer.url} answered with too much.", url=answer.url)
-    return answer
-
-
-def envelope_of(answer: Answer) -> dict[str, Any]:
+def envelope_of(url: str, text: str) -> dict[str, Any]:
     """Returns the API's envelope, `data` and more, or raises a `DBTCloudResponseException`."""
     try:
-        envelope = parse_json(answer.text)
+        envelope = parse_json(text)
     except ValueError:
         envelope = None
     if isinstance(envelope, dict) and "data" in envelope:
         return envelope
-    url, text = answer.url, shortened(answer.text)
-    raise DBTCloudResponseException(
-        f"{url} answered, but not with the API's JSON: {text!r}. {HOST_HINT}", url=url
-    )
+    message = f"{url} answered, but not with the API's JSON: {shortened(text)!r}. {HOST_HINT}"
+    raise DBTCloudResponseException(message, url=url)
 
 
 def parse_json(text: str) -> Any:
@@ -93,108 +68,96 @@ def parse_json(text: str) -> Any:
     """
     try:
         data = json.loads(text, parse_constant=lambda _: None)
-        if not _is_deep(data):
-            # Lone surrogates can't be stored.
-            return _encodable(data) if re.search(r"\\u[dD][89a-fA-F]", text) else data
     except RecursionError:
-        pass
-    raise ValueError(f"JSON of more than {MAX_DEPTH} levels.")
-
-
-def _encodable(data: Any) -> Any:
-    return json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", errors="replace"))
-
-
-def _is_deep(data: Any) -> bool:
+        raise ValueError(TOO_DEEP) from None
     level: list[Any] = [[data]]
     for _ in range(MAX_DEPTH):
         values = (item.values() if isinstance(item, dict) else item for item in level)
         level = [child for items in values for child in items if isinstance(child, (dict, list))]
-        if not level:
-            return False
-    return True
+    if level:
+        raise ValueError(TOO_DEEP)
+    if re.search(r"\\u[dD][89a-fA-F]", text):  # lone surrogates can't be stored
+        text = json.dumps(data, ensure_ascii=False)
+        return json.loads(text.encode("utf-8", errors="replace"))
+    return data
 
 
 def page_of(url: str, envelope: Mapping[str, Any]) -> Page[Any]:
     """Returns a page of a list, or raises a `DBTCloudResponseException`."""
     total = int_of(dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count"))
-    return Page(_typed(url, list, "a list", envelope["data"]), total)
+    return Page(typed(list, "a list", envelope["data"], url), total)
 
 
-def object_of(url: str, data: Any, **expected: int) -> dict[str, Any]:
-    """Returns an object of the API with an expected id, or raises a `DBTCloudResponseException`."""
-    found: dict[str, Any] = _typed(url, dict, "an object", data)
-    for name, value in expected.items():
-        if found.get(name) != value:
-            other = shortened(repr(found.get(name)))
-            raise DBTCloudResponseException(
-                f"{url} answered about another {name}, {other} instead of {value}.", url=url
-            )
-    return found
-
-
-def _typed(url: str, expected: type, name: str, data: Any) -> Any:
-    if isinstance(data, expected):
+def typed(kind: type[T], name: str, data: Any, url: str) -> T:
+    """Returns data of the API that must be a list or an object."""
+    if isinstance(data, kind):
         return data
-    kind = type(data).__name__
-    raise DBTCloudResponseException(f"{url} answered without {name}: {kind}", url=url)
+    found = type(data).__name__
+    raise DBTCloudResponseException(f"{url} answered without {name}: {found}", url=url)
 
 
-def http_exception(answer: Answer) -> DBTCloudHTTPException:
+def object_of(url: str, data: Any, expected_id: int | None = None) -> dict[str, Any]:
+    """Returns an object of the API with an expected id, or raises a `DBTCloudResponseException`."""
+    found: dict[str, Any] = typed(dict, "an object", data, url)
+    if expected_id is None or found.get("id") == expected_id:
+        return found
+    other = shortened(repr(found.get("id")))
+    raise DBTCloudResponseException(
+        f"{url} answered about another id, {other} instead of {expected_id}.", url=url
+    )
+
+
+def without_token(
+    response: requests.Response,
+    method: str,
+    url: str,
+    body: bytearray,
+    redact: Callable[[str], str],
+) -> requests.Response:
+    """Returns what may be kept of an answer: code for dlt's helper reads `error.response`."""
+    kept = requests.Response()
+    kept.request = requests.PreparedRequest()
+    kept.request.method, kept.request.headers = method, CaseInsensitiveDict()
+    kept.url = kept.request.url = redact(url)
+    kept.status_code, kept.encoding = response.status_code, "utf-8"
+    kept.reason = printable(redact(response.reason or ""))
+    kept.headers = CaseInsensitiveDict({k: redact(v) for k, v in response.headers.items()})
+    text = redact(body[: 2 * MAX_ERROR].decode(errors="replace"))  # so that no token is cut
+    kept.raw = io.BytesIO(text[:MAX_ERROR].encode(errors="replace"))
+    return kept
+
+
+def http_exception(answer: requests.Response) -> DBTCloudHTTPException:
     """Returns the exception for an answer with an error status, a redirect among them.
 
     The API puts its message into `status.user_message`, and the detail of a 400 into `data`.
     """
-    method, url, status_code = answer.method, answer.url, answer.status_code
-    answer = answer._replace(text=answer.text[:MAX_ERROR])
-    user_message, data = _said(answer.text)
-    said = [shortened(user_message or answer.text), shortened(str(data)) if data else None]
-    hint = HINTS.get(status_code, HOST_HINT if status_code < HTTPStatus.BAD_REQUEST else None)
-    sentences = " ".join(part for part in [*said, location(answer.headers), hint] if part)
+    status_code, text = answer.status_code, answer.text
+    try:
+        envelope = dict_of(parse_json(text))
+    except ValueError:
+        envelope = {}
+    message = dict_of(envelope.get("status")).get("user_message")
+    user_message = printable(message) if isinstance(message, str) else None
+    data = envelope.get("data") if isinstance(message, str) else None
+    said = [shortened(user_message or text), shortened(str(data)) if data else None]
+    if target := answer.headers.get("Location"):  # the token is for one host alone
+        host = re.match(r"(?:[a-z]+:)?//(?:[^/?#]*@)?([^/?#]+)", target, re.IGNORECASE)
+        said.append(f"It redirects to {shortened(host[1] if host else target)}.")
+    said.append(HINTS.get(status_code, HOST_HINT if status_code < HTTPStatus.BAD_REQUEST else None))
     phrase = http.client.responses.get(status_code, "(unknown status)")
     failure = DBTCloudHTTPException(
-        f"dbt Cloud answered {status_code} {phrase} to {method} {url}: {sentences}",
-        url=url,
+        f"dbt Cloud answered {status_code} {phrase} to {answer.request.method} {answer.url}:"
+        f" {' '.join(filter(None, said))}",
+        url=answer.url,
         status_code=status_code,
         user_message=user_message,
         data=data,
         retry_after=retry_after(status_code, answer.headers),
     )
-    failure.response = _response(answer)
-    failure.request = failure.response.request
+    # Code for dlt's helper reads `error.response`.
+    failure.response, failure.request = answer, answer.request
     return failure
-
-
-def _said(text: str) -> tuple[str | None, Any]:
-    try:
-        envelope = dict_of(parse_json(text))
-    except ValueError:
-        envelope = {}
-    user_message = dict_of(envelope.get("status")).get("user_message")
-    if isinstance(user_message, str):
-        return printable(user_message), envelope.get("data")
-    return None, None
-
-
-def _response(answer: Answer) -> requests.Response:
-    """Returns the answer as `requests` has it: code for dlt's helper reads `error.response`."""
-    request = requests.PreparedRequest()
-    request.method, request.url, request.headers = answer.method, answer.url, CaseInsensitiveDict()
-    response = requests.Response()
-    response.status_code, response.reason = answer.status_code, printable(answer.reason)
-    response.url, response.request, response.encoding = answer.url, request, "utf-8"
-    response.headers = CaseInsensitiveDict(answer.headers)
-    response.raw = io.BytesIO(answer.text.encode("utf-8", errors="replace"))
-    return response
-
-
-def location(headers: Mapping[str, str]) -> str | None:
-    """Returns where a redirect leads. It is not followed: the token is for one host alone."""
-    target = headers.get("Location")
-    if not target:
-        return None
-    url = re.match(r"(?:[a-z]+:)?//(?:[^/?#]*@)?([^/?#]+)", target, re.IGNORECASE)
-    return f"It redirects to {shortened(url[1] if url else target)}."
 
 
 def retry_after(status_code: int, headers: Mapping[str, str]) -> float | None:
@@ -202,15 +165,16 @@ def retry_after(status_code: int, headers: Mapping[str, str]) -> float | None:
     asked = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+", asked):
         return min(float(asked), MAX_RETRY_AFTER)
-    until = _date(asked)
+    until = date_of(asked)
     if until:
         # By the clock of the server. Ours may be an hour off.
-        now = _date(headers.get("Date", "")) or datetime.now(timezone.utc)
+        now = date_of(headers.get("Date", "")) or datetime.now(timezone.utc)
         return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
     return RATE_LIMIT_COOLDOWN if status_code == HTTPStatus.TOO_MANY_REQUESTS else None
 
 
-def _date(text: str) -> datetime | None:
+def date_of(text: str) -> datetime | None:
+    """Returns the time in a header, None if there is none."""
     try:
         date = parsedate_to_datetime(text)
         # Without a time zone it is UTC. `astimezone` would take it for local time.

@@ -1,36 +1,109 @@
-"""One request to the API: authenticated, sent once, bounded in time and size."""
+"""One request to the API: authenticated, sent once to one host, bounded in time and size."""
 
 import gzip
+import io
+import math
 import os
+import socket
+import time
 import zlib
 from collections.abc import Mapping
-from http.client import HTTPException
+from datetime import datetime, timedelta, timezone
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, NoReturn
 
 import requests
 from dlt.sources.helpers.requests import Session
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from typing_extensions import Buffer
 from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.util import Timeout
 
-from dlt_dbt_cloud._http.connection import new_session
 from dlt_dbt_cloud._http.redaction import Redactor
 from dlt_dbt_cloud._http.responses import (
     MAX_ERROR,
-    Answer,
-    checked,
     connection_exception,
+    date_of,
     envelope_of,
-    is_success,
+    http_exception,
+    without_token,
 )
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudResponseException
 
 MAX_JSON: Final = 16 * 2**20
 """Maximum size of the API's JSON in bytes."""
 CHUNK: Final = 2**16
 CONNECT_TIMEOUT: Final = 10.0
 """Maximum number of seconds for a connection to each of a host's addresses."""
+THREADS: Final = 50
+"""Connections that are kept alive."""
 # Those of requests are `OSError`s.
 TROUBLE: Final = (OSError, EOFError, ValueError, HTTPException, Urllib3Error, zlib.error)
+
+
+class TimedReader(io.RawIOBase):
+    """Reads from a socket until the time is over that the socket had left at first.
+
+    A timeout of a socket is for one `recv` alone: a server that sends a byte now and then holds
+    the client for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw, self._socket = raw, sock
+        self._end = time.monotonic() + (sock.gettimeout() or math.inf)
+
+    def readable(self) -> bool:
+        """Returns True, as a buffered reader wants it."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int | None:
+        """Reads what is there into the buffer, or waits for it."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left if left < math.inf else None)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Lets go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+class TimedResponse(HTTPResponse):
+    """An answer that has arrived when the time is over, headers and body, or fails."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp: Any = io.BufferedReader(TimedReader(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        """Reads the headers, and drops what is none: urllib3 would log it, maybe with the token."""
+        super().begin()
+        self.headers.defects.clear()
+        self.headers.set_payload("")
+
+
+class TimedAdapter(HTTPAdapter):
+    """Has the connections of all pools, also of those through a proxy, read in time."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the pool of connections for a request."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if pool.ConnectionCls.response_class is not TimedResponse:
+            own = {"response_class": TimedResponse}
+            pool.ConnectionCls = type("TimedConnection", (pool.ConnectionCls,), own)
+        return pool
+
+
+class OneHostSession(Session):
+    """dlt's session, which follows no redirect. requests would read its body whole even so."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Returns that there is none."""
 
 
 class TokenAuth(AuthBase):
@@ -58,8 +131,13 @@ class Transport:
         base_url: `https://HOST/api/v2`.
         request_timeout: Maximum duration of a request in seconds, from connecting to its last byte.
         max_file: Maximum size of a file in bytes.
-        trust_env: Whether the proxies of the environment are used.
+        trust_env: Whether proxies and certificates of the environment hold.
+
+    Attributes:
+        ahead: How far the clock of the host is ahead of this machine's, None before it answered.
     """
+
+    ahead: timedelta | None = None
 
     def __init__(
         self,
@@ -83,47 +161,45 @@ class Transport:
     ) -> dict[str, Any]:
         """Makes one request, once. Returns the API's envelope: `status`, `data`, maybe `extra`."""
         content = {"params": params, "json": json}
-        return envelope_of(self._exchange(method, path, "application/json", MAX_JSON, **content))
+        text = self._exchange(method, path, "application/json", MAX_JSON, **content)
+        return envelope_of(f"{self._base_url}/{path}", text)
 
     def get_file(self, path: str, params: Mapping[str, Any]) -> str:
         """Returns the text of a file, from one request."""
-        return self._exchange("GET", path, "*/*", self._max_file, params=params).text
+        return self._exchange("GET", path, "*/*", self._max_file, params=params)
 
-    def _exchange(
-        self, method: str, path: str, accept: str, max_bytes: int, **content: Any
-    ) -> Answer:
+    def _exchange(self, method: str, path: str, accept: str, max_bytes: int, **content: Any) -> str:
         url = f"{self._base_url}/{path}"
         headers = {"Accept": accept, "Accept-Encoding": "gzip"}
         try:
-            answer = self._receive(method, url, max_bytes, headers=headers, **content)
+            return self._receive(method, url, max_bytes, headers=headers, **content)
+        except DBTCloudAPIException as error:
+            failure: BaseException = error
         except TROUBLE as error:
-            failure: BaseException = connection_exception(method, url, error, self._auth.redact)
+            failure = connection_exception(method, url, error, self._auth.redact)
         except BaseException as error:  # noqa: BLE001  # it is raised below, as it is
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        else:
-            return checked(answer)
+            failure = error
         # Not from within `except`: the frames and the errors of requests hold the token.
-        raise failure
+        failure.__context__ = None
+        raise failure.with_traceback(None)
 
-    def _receive(self, method: str, url: str, max_bytes: int, **content: Any) -> Answer:
+    def _receive(self, method: str, url: str, max_bytes: int, **content: Any) -> str:
+        """Returns the text of a good answer, without the token."""
+        redact = self._auth.redact
         with self._session().request(
             method, url, stream=True, timeout=self._timeout, **content
         ) as response:
-            is_error = not is_success(response.status_code)
-            max_bytes = MAX_ERROR if is_error else max_bytes
-            body = _read(response, max_bytes)
-        redact, is_whole = self._auth.redact, len(body) <= max_bytes
-        read = len(body) if is_whole else 2 * MAX_ERROR  # so that no token is cut at MAX_ERROR
-        return Answer(
-            method=method,
-            url=redact(url),
-            status_code=response.status_code,
-            reason=redact(response.reason or ""),
-            headers={k: redact(v) for k, v in response.headers.items()} if is_error else {},
-            text=redact(body[:read].decode(errors="replace")),
-            is_whole=is_whole,
-        )
+            # A redirect is no success.
+            is_success = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+            body = _read(response, max_bytes if is_success else MAX_ERROR)
+        if now := date_of(response.headers.get("Date", "")):
+            self.ahead = now - datetime.now(timezone.utc)
+        if not is_success:
+            raise http_exception(without_token(response, method, url, body, redact))
+        if len(body) > max_bytes:
+            url = redact(url)
+            raise DBTCloudResponseException(f"{url} answered with too much.", url=url)
+        return redact(body.decode(errors="replace"))
 
     def _session(self) -> Session:
         """Returns the session of this process: two must not write to one connection."""
@@ -132,8 +208,12 @@ class Transport:
         return self._owned[1]
 
     def _new_session(self) -> Session:
-        session = new_session(trust_env=self._trust_env)
-        session.auth = self._auth
+        session = OneHostSession(raise_for_status=False)
+        session.auth, session.trust_env = self._auth, self._trust_env
+        # The jar of cookies is not safe across threads, and the API needs none.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, TimedAdapter(pool_maxsize=THREADS))
         return session
 
 

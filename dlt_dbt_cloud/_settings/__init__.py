@@ -1,1 +1,1 @@
-"""How settings are found, checked and explained. Each setting itself is in `configuration.py`."""
+"""How settings are found, checked and explained."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dlt_dbt_cloud._settings.checks import api_v2_url
-from dlt_dbt_cloud._settings.layers import Found, Given, Layer
+from dlt_dbt_cloud._settings.lookup import Layer, Place, find
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 VARIABLE: Final = "LOCAL_DBT_CLOUD"
@@ -42,34 +42,19 @@ class LocalCloud:
         """Returns the environment variable for the processes that it wraps."""
         return {VARIABLE: json.dumps(vars(self))}
 
-    def override(self, found: Found, layers: Sequence[Layer]) -> None:
-        """Replaces the settings that would lead elsewhere.
-
-        Raises:
-            InvalidCredentialsException: The caller passes another host.
-        """
-        if isinstance(found.layers.get("base_api_url"), Given):
-            self._check_host(api_v2_url(found.values["base_api_url"]))
-        ours = {
-            "base_api_url": self.base_api_url,
-            "account_id": self.account_id,
-            "api_token": self.api_token,
-            "job_id": self._job_id(layers),
-            **dict.fromkeys(("job_name", "project_id", "environment_id")),
-        }
-        for name, value in ours.items():
-            found.values[name] = value
-            found.layers.pop(name, None)
-
-    def __str__(self) -> str:
-        return f"the local dbt Cloud at {self.base_api_url}"
-
-    def _check_host(self, url: str) -> None:
-        if url != api_v2_url(self.base_api_url):
-            raise InvalidCredentialsException(
-                f"`base_api_url` is passed as {url}, but this process runs against {self} and may"
-                " use no other host."
-            )
+    def layer(self, layers: Sequence[Layer]) -> Layer:
+        """Returns the settings that win over all others. Another host may not be passed."""
+        host = find(layers).get("base_api_url")
+        if host and not isinstance(host.source, Place):
+            url = api_v2_url(host.values["base_api_url"])
+            if url != api_v2_url(self.base_api_url):
+                raise InvalidCredentialsException(
+                    f"`base_api_url` is passed as {url}, but this process runs against {self} and"
+                    " may use no other host."
+                )
+        unset = dict.fromkeys(("job_name", "project_id", "environment_id"))
+        ours = {name: value for name, value in vars(self).items() if name != "jobs"}
+        return Layer(str(self), {**ours, **unset, "job_id": self._job_id(layers)})
 
     def _job_id(self, layers: Sequence[Layer]) -> str:
         """Returns the job that is configured if it is a local one, else the first."""
@@ -77,9 +62,12 @@ class LocalCloud:
         ids = {name: job_id for job_id, name in self.jobs.items()} | {i: i for i in self.jobs}
         for layer in layers:
             for name in ("job_id", "job_name"):
-                job_id = ids.get(str(layer.get(name, str)).strip())
+                job_id = ids.get(str(layer.values.get(name) or "").strip())
                 # `DBT_CLOUD__JOB_ID` of the wrapper is no choice: a section may make one.
-                is_chosen = job_id != default or name == "job_name" or isinstance(layer, Given)
-                if job_id and is_chosen:
+                is_own = job_id == default and name == "job_id" and isinstance(layer.source, Place)
+                if job_id and not is_own:
                     return job_id
         return default
+
+    def __str__(self) -> str:
+        return f"the local dbt Cloud at {self.base_api_url}"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from dlt_dbt_cloud._settings.places import SECTION, Place
+from dlt_dbt_cloud._settings.lookup import SECTION, Place
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 MIN_SECRET: Final = 8
@@ -21,11 +21,8 @@ def malformed(name: str, expected: str, value: Any) -> InvalidCredentialsExcepti
     return InvalidCredentialsException(f"Invalid `{name}`: {shown}. Expected {expected}.")
 
 
-def missing(names: Sequence[str], places: Iterable[Place]) -> InvalidCredentialsException:
-    """Returns the exception for settings that nothing provides.
-
-    It names the settings, the places that were looked in and the TOML to write.
-    """
+def missing(names: Sequence[str], places: Sequence[Place]) -> InvalidCredentialsException:
+    """Returns the exception for settings that nothing provides, with the TOML to write."""
     shown = [f"`{name}`" for name in names]
     listed = " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
     keys = "".join(

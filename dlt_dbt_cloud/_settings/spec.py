@@ -1,7 +1,7 @@
 """The settings: each name, default, meaning and check in one place."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, List  # noqa: UP035  # dlt reads it
 
 from dlt.common.configuration import configspec
@@ -11,24 +11,14 @@ from typing_extensions import Self
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud._settings.checks import (
-    digits,
-    flag,
-    not_negative,
-    positive,
-    steps,
-    text,
-    token,
-    url,
-    whole,
-)
+from dlt_dbt_cloud._settings.checks import checked
+from dlt_dbt_cloud._settings.lookup import SECTION
 from dlt_dbt_cloud._settings.messages import malformed, nearest, redacted
-from dlt_dbt_cloud._settings.places import SECTION
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 
-def _setting(default: Any, doc: str, check: Callable[[str, Any], Any] | None = None) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, "check": check})
+def _setting(default: Any, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc})
 
 
 @configspec
@@ -46,19 +36,14 @@ class DBTCloudConfiguration(BaseConfiguration):
         "",
         'Service token or personal access token. To run a job it needs the permission "Job'
         ' runner".',
-        token,
     )
-    account_id: str | None = _setting(None, "Id of the account, digits.", digits)
-    job_id: str | None = _setting(None, "Id of the job to run, digits.", digits)
-    project_id: str | None = _setting(
-        None, "Id of the project in which `job_name` is looked up.", digits
-    )
+    account_id: str | None = _setting(None, "Id of the account, digits.")
+    job_id: str | None = _setting(None, "Id of the job to run, digits.")
+    project_id: str | None = _setting(None, "Id of the project in which `job_name` is looked up.")
     environment_id: str | None = _setting(
-        None, "Id of the environment in which `job_name` is looked up.", digits
+        None, "Id of the environment in which `job_name` is looked up."
     )
-    run_id: str | None = _setting(
-        None, "Id of the run that `get_dbt_cloud_run_status` reads.", digits
-    )
+    run_id: str | None = _setting(None, "Id of the run that `get_dbt_cloud_run_status` reads.")
 
     cause: str = _setting(
         "Triggered via API",
@@ -71,86 +56,68 @@ class DBTCloudConfiguration(BaseConfiguration):
     )
     dbt_version_override: str | None = _setting(None, "dbt version to run with.")
     target_name_override: str | None = _setting(None, "`target.name` that the models see.")
-    threads_override: int | None = _setting(None, "Threads that dbt runs with.", whole)
+    threads_override: int | None = _setting(None, "Threads that dbt runs with.")
     generate_docs_override: bool | None = _setting(
-        None, "Whether the run generates the documentation.", flag
+        None, "Whether the run generates the documentation."
     )
     timeout_seconds_override: int | None = _setting(
-        None, "Seconds after which dbt Cloud ends the run.", whole
+        None, "Seconds after which dbt Cloud ends the run."
     )
     steps_override: List[str] | None = _setting(  # noqa: UP006
-        None,
-        'dbt commands to run instead of the job\'s, e.g. `["dbt build --select flights"]`.',
-        steps,
+        None, 'dbt commands to run instead of the job\'s, e.g. `["dbt build --select flights"]`.'
     )
-    azure_pull_request_id: int | None = _setting(
-        None, "Pull request that the run belongs to.", whole
-    )
-    github_pull_request_id: int | None = _setting(
-        None, "Pull request that the run belongs to.", whole
-    )
-    gitlab_merge_request_id: int | None = _setting(
-        None, "Merge request that the run belongs to.", whole
-    )
+    azure_pull_request_id: int | None = _setting(None, "Pull request that the run belongs to.")
+    github_pull_request_id: int | None = _setting(None, "Pull request that the run belongs to.")
+    gitlab_merge_request_id: int | None = _setting(None, "Merge request that the run belongs to.")
     non_native_pull_request_id: int | None = _setting(
-        None, "Pull request that the run belongs to, of another git provider.", whole
+        None, "Pull request that the run belongs to, of another git provider."
     )
 
     base_api_url: str = _setting(
         "https://cloud.getdbt.com/api",
         "Access URL of the account: host or URL, with or without `/api`, `/api/v2`.",
-        url,
     )
     job_name: str | None = _setting(None, "Exact name of the job to run, instead of `job_id`.")
-    wait_for_outcome: bool = _setting(True, "Whether to wait until the run has finished.", flag)
-    wait_seconds: float = _setting(10, "Maximum polling interval in seconds.", not_negative)
+    wait_for_outcome: bool = _setting(True, "Whether to wait until the run has finished.")
+    wait_seconds: float = _setting(10, "Maximum polling interval in seconds.")
     wait_timeout: float = _setting(
-        24 * 60 * 60,
-        "Maximum wait in seconds, by default dbt Cloud's own limit on a run.",
-        not_negative,
+        24 * 60 * 60, "Maximum wait in seconds, by default dbt Cloud's own limit on a run."
     )
     raise_on_failure: bool = _setting(
-        False, "Whether a run that did not succeed raises an exception.", flag
+        False, "Whether a run that did not succeed raises an exception."
     )
-    retry_failed: int = _setting(
-        0, "How many times a failed run is retried from its failed step.", not_negative
-    )
+    retry_failed: int = _setting(0, "How many times a failed run is retried from its failed step.")
     cancel_on_abort: bool = _setting(
         False,
         "Whether Ctrl-C, SIGTERM and the deadline cancel the run that this call has triggered.",
-        flag,
     )
     reuse_queued: bool = _setting(
         False,
         "Whether to wait for a run of the job that is still queued, with the same overrides,"
         " instead of triggering one: it will see this load too.",
-        flag,
     )
     run_key: str | None = _setting(
         None,
         "Names the piece of work: calls with the same key and job share one run. `auto` takes the"
         " name from the orchestrator.",
-        text,
     )
     run_key_window: float = _setting(
-        24 * 60 * 60, "How old a run with the same `run_key` may be, in seconds.", positive
+        24 * 60 * 60, "How old a run with the same `run_key` may be, in seconds, at most a year."
     )
     outage_timeout: float = _setting(
         10 * 60,
         "How long to retry while the API is unavailable, in seconds. More than the five minutes"
         " for which dbt Cloud blocks an account over its rate limit.",
-        not_negative,
     )
-    request_timeout: float = _setting(60.0, "Maximum total time of a request in seconds.", positive)
-    max_artifact_bytes: int = _setting(
-        256 * 1024 * 1024, "Maximum size of an artifact in bytes.", positive
-    )
+    request_timeout: float = _setting(60.0, "Maximum total time of a request in seconds.")
+    max_artifact_bytes: int = _setting(256 * 1024 * 1024, "Maximum size of an artifact in bytes.")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Remembers what was passed, so that a passed default wins too."""
         self = super().__new__(cls)
+        names = (field.name for field in dataclasses.fields(cls) if field.init)
         # Past the fields of the dataclass, as it is none of the settings.
-        self.__dict__["_passed"] = {*_names(cls, args), *kwargs}
+        self.__dict__["_passed"] = {*dict(zip(names, args, strict=False)), *kwargs}
         return self
 
     def explicit(self) -> dict[str, Any]:
@@ -158,11 +125,10 @@ class DBTCloudConfiguration(BaseConfiguration):
 
         None resets a setting that has None as its default. Else it means that none was passed.
         """
+        names = {*self.__dict__.get("_passed", ()), *self.as_dict_nondefault()}
         if self.is_resolved():
             return dict(self)
-        names = {*self.__dict__.get("_passed", ()), *self.as_dict_nondefault()}
-        resettable = (name for name in names if getattr(type(self), name) is None)
-        kept = {*resettable, *(name for name in names if self[name] is not None)}
+        kept = (n for n in names if self[n] is not None or getattr(type(self), n) is None)
         return {name: self[name] for name in kept}
 
     def on_resolved(self) -> None:
@@ -171,20 +137,19 @@ class DBTCloudConfiguration(BaseConfiguration):
         Raises:
             InvalidCredentialsException: If one or more are malformed.
         """
-        if problems := list(self._problems()):
-            raise InvalidCredentialsException(redacted("\n".join(problems), [str(self.api_token)]))
+        problems = []
+        for name, hint in self.get_resolvable_fields().items():
+            try:
+                self[name] = checked(name, hint, self[name])
+            except InvalidCredentialsException as error:
+                problems.append(str(error))
+        if self._redacted(str(self.base_api_url)) != str(self.base_api_url):
+            problems.append("Invalid `base_api_url`: it contains a token.")
+        if problems:
+            raise InvalidCredentialsException(self._redacted("\n".join(problems)))
 
-    def _problems(self) -> Iterator[str]:
-        """Yields what is malformed, and brings the rest to one form."""
-        for name in self:
-            if check := self.__dataclass_fields__[name].metadata["check"]:
-                try:
-                    self[name] = check(name, self[name])
-                except InvalidCredentialsException as error:
-                    yield str(error)
-        host = str(self.base_api_url)
-        if redacted(host, [str(self.api_token)]) != host:
-            yield "Invalid `base_api_url`: it contains a token."
+    def _redacted(self, text: str) -> str:
+        return redacted(text, [str(self.api_token)])
 
     def trigger_request(self, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Returns the body of the trigger request: the configured overrides, then `data` as given.
@@ -204,9 +169,3 @@ class DBTCloudConfiguration(BaseConfiguration):
             hint = nearest(str(key), TRIGGER_FIELDS) or known
             logger.warning("dbt Cloud ignores `%s` in `data`.%s", key, hint)
         return {**request, **(data or {})}
-
-
-def _names(spec: type[BaseConfiguration], args: tuple[Any, ...]) -> Iterator[str]:
-    """Yields the names of the fields that positional arguments set."""
-    names = (name for name, field in spec.__dataclass_fields__.items() if field.init)
-    return (name for name, _ in zip(names, args, strict=False))

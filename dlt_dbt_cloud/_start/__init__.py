@@ -1,31 +1,21 @@
 """How a run comes to be: the load has it already, a queued one will do, or it is triggered."""
 
-from typing import Final
-
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger
-from dlt_dbt_cloud._start.duplicates import is_queued, settle
+from dlt_dbt_cloud._start.duplicates import is_queued
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
 from dlt_dbt_cloud._start.trigger import Trigger, check_overrides, outcome_unknown, refuse
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
-SETTLE_PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each look for the own run in the list, which lags."""
-
 
 async def start(
     io: IO, api: RunsApi, order: Order, *, outage_timeout: float, may_retry: bool = False
 ) -> DBTCloudRun:
-    """Returns the run of an order.
+    """Returns the run of an order, an earlier one, one that will do, or a new one.
 
-    Args:
-        io: The world.
-        api: The API.
-        order: What is to run.
-        outage_timeout: How long to retry while the API is unavailable, in seconds.
-        may_retry: Whether a failed run of the order will do, because it is retried.
+    With `may_retry` a failed run of the order will do, because it is retried.
 
     Raises:
         What `Trigger.once` raises.
@@ -49,7 +39,7 @@ async def start(
 
 def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | None:
     """Returns the run that an order, or an equal one, has already."""
-    covering = [found.listed[run_id] for run_id in order.covering if run_id in found.listed]
+    covering = [found.runs[run_id] for run_id in order.covering if run_id in found.runs]
     live = [run for run in [*found.own, *covering] if run.in_progress or run.is_success]
     retried = found.own[-1:] if may_retry else []
     return next(iter([*live, *(run for run in retried if run.is_error and run.can_retry)]), None)
@@ -57,18 +47,8 @@ def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | No
 
 async def _reusable(io: IO, api: RunsApi, order: Order, found: Found) -> DBTCloudRun | None:
     """Returns a queued run of another that will see the load."""
-    for run in filter(order.reuses, found.runs):
+    for run in filter(order.reuses, found.runs.values()):
         if await is_queued(io, api, run):
             order.covering.add(run.id)
             return run
     return None
-
-
-async def settled(io: IO, api: RunsApi, order: Order, run: DBTCloudRun) -> DBTCloudRun:
-    """Returns the run on which all callers settle, once the list shows the own one."""
-    for pause in SETTLE_PAUSES if order.needs_looks else ():
-        await io.sleep(pause)
-        run, is_settled = await settle(io, api, order, run)
-        if is_settled:
-            break
-    return run

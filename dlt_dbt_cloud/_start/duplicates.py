@@ -4,7 +4,7 @@ dbt Cloud runs the runs of one job one after the other. So while the oldest is i
 one waits in the queue, where it can be cancelled before it does anything.
 """
 
-from typing import NamedTuple
+from typing import Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger
@@ -14,41 +14,28 @@ from dlt_dbt_cloud._start.trigger import check_overrides
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
+PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds before each look for the own run in the list, which lags."""
 
-class Verdict(NamedTuple):
-    """What to do about the runs of an order.
 
-    Attributes:
-        follow: The run that all callers return.
-        cancel: Runs that would do the same work again, still in the queue.
-        doubles: Runs that do, or have done, the same work again.
+def judge(
+    order: Order, followed: DBTCloudRun, found: Found
+) -> tuple[DBTCloudRun, list[DBTCloudRun]]:
+    """Returns the run that all callers follow, and younger ones for the same work.
+
+    The list may not show the run that the caller follows yet, or not as it was last read.
     """
-
-    follow: DBTCloudRun
-    cancel: list[DBTCloudRun]
-    doubles: list[DBTCloudRun]
-
-
-def judge(order: Order, followed: DBTCloudRun, found: Found) -> Verdict:
-    """Returns what to do about the runs of an order.
-
-    Args:
-        order: The order.
-        followed: The run that the caller follows, as last read. The list may not show it yet.
-        found: The runs of the job, as listed now.
-    """
-    listed = found.listed.get(followed.id, followed)
+    listed = found.runs.get(followed.id, followed)
     current = listed if listed.is_complete else followed
     if order.is_shared and (current.is_error or current.is_timed_out):
-        return Verdict(current, [], [])  # another call may well run the load anew
+        return current, []  # another call may well run the load anew
     runs = {run.id: run for run in found.own if run.in_progress or run.is_success}
     if not current.is_cancelled:
         runs[current.id] = current
-    reusable = [run for run in found.runs if order.reuses(run)] if current.is_queued else []
+    reusable = filter(order.reuses, found.runs.values() if current.is_queued else ())
     follow = min([*runs.values(), *reusable], key=lambda run: run.id, default=current)
-    others = [run for run in runs.values() if run.id > follow.id and run.id not in order.covering]
-    doubles = [run for run in others if not (run.is_queued or order.reuses(follow))]
-    return Verdict(follow, [run for run in others if run.is_queued], doubles)
+    others = (run for run in runs.values() if run.id > follow.id)
+    return follow, [run for run in others if run.id not in order.covering]
 
 
 async def settle(
@@ -62,18 +49,33 @@ async def settle(
     """
     try:
         found = await search(io, api, order, Patience(0.0))
-        verdict = judge(order, followed, found)
-        if order.reuses(verdict.follow) and not await is_queued(io, api, verdict.follow):
-            return followed, followed.id in found.listed
+        follow, others = judge(order, followed, found)
+        is_settled = followed.id in found.runs
+        if order.reuses(follow) and not await is_queued(io, api, follow):
+            return followed, is_settled
     except DBTCloudAPIException as error:
         logger.warning("Couldn't check that run %d is the only one: %s", followed.id, error)
         return followed, False
-    order.covering.update(run.id for run in found.runs if order.reuses(run))
-    cancelled = [await _cancel(io, api, run, verdict.follow) for run in verdict.cancel]
-    for run in verdict.doubles:
-        _report(order, run, verdict.follow)
-    check_overrides(api, order, verdict.follow)
-    return verdict.follow, followed.id in found.listed and all(cancelled)
+    order.covering.update(run.id for run in found.runs.values() if order.reuses(run))
+    for run in others:
+        if run.is_queued:
+            is_settled &= await _cancel(io, api, run, follow)
+        elif not order.reuses(follow) and run.id not in order.doubles:
+            text = "Job %d ran twice for the same work: %s and %s"
+            logger.error(text, run.job_id, follow.url, run.url)
+            order.doubles.add(run.id)
+    check_overrides(api, order, follow)
+    return follow, is_settled
+
+
+async def settled(io: IO, api: RunsApi, order: Order, run: DBTCloudRun) -> DBTCloudRun:
+    """Returns the run on which all callers settle, once the list shows the own one."""
+    for pause in PAUSES if order.needs_looks else ():
+        await io.sleep(pause)
+        run, is_settled = await settle(io, api, order, run)
+        if is_settled:
+            break
+    return run
 
 
 async def is_queued(io: IO, api: RunsApi, run: DBTCloudRun) -> bool:
@@ -93,10 +95,3 @@ async def _cancel(io: IO, api: RunsApi, run: DBTCloudRun, followed: DBTCloudRun)
         return False
     logger.warning("Cancelled run %d in the queue in favour of run %d.", run.id, followed.id)
     return True
-
-
-def _report(order: Order, run: DBTCloudRun, followed: DBTCloudRun) -> None:
-    if run.id not in order.doubles:
-        text = "Job %d ran twice for the same work: %s and %s"
-        logger.error(text, run.job_id, followed.url, run.url)
-    order.doubles.add(run.id)

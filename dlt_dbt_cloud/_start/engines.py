@@ -44,8 +44,9 @@ HOSTS: Final = (
 
 def key_of(run_key: str | None) -> str | None:
     """Returns the key of a call, for `auto` that of the engine, None if there is none."""
+    run_key = (run_key or "").strip()
     if run_key != AUTO:
-        return run_key
+        return run_key or None
     key = engine_key()
     if key:
         logger.info("run_key is %s", key)

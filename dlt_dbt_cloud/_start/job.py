@@ -11,49 +11,34 @@ MAX_JOBS_LISTED: Final = 20
 
 
 async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where: str | None) -> int:
-    """Returns the id of the job with a name.
-
-    Args:
-        io: The world.
-        api: The API.
-        name: Exact name of the job.
-        patience: How long errors are retried.
-        where: `project_id` and `environment_id`, None for all of them.
+    """Returns the id of the job with exactly this name, in a project and an environment if given.
 
     Raises:
         DBTCloudJobNotUniqueException: No job has the name, or several have.
     """
     jobs: dict[int, dict[str, Any]] = {}
-    offset = 0
-    while True:
+    offset, is_last = 0, False
+    while not is_last:
         page = await retry(io, patience, api.get_jobs, offset=offset, **where)
         new = {job_id: job for job in page.items if (job_id := int_of(job.get("id")) or 0) > 0}
-        has_new = not new.keys() <= jobs.keys()
-        jobs.update(new)
         offset += len(page.items)
-        if not has_new or offset == page.total:
-            break
-    matches = [found for found, job in jobs.items() if job.get("name") == name]
+        is_last = new.keys() <= jobs.keys() or offset == page.total
+        jobs.update(new)
+    matches = [job for job in jobs.values() if job.get("name") == name]
     if len(matches) == 1:
-        return matches[0]
-    raise _not_unique(name, [jobs[found] for found in matches], list(jobs.values()))
+        return int_of(matches[0]["id"]) or 0
+    found = matches or list(jobs.values())
+    problem = f"No job is named {name!r}. There are {len(jobs)}, as far as the token may see:"
+    if matches:
+        several = f"{len(matches)} jobs are named {name!r}"
+        problem = f"{several}: set `project_id`, `environment_id` or `job_id`."
+    more = [f"  and {len(found) - MAX_JOBS_LISTED} more"] if len(found) > MAX_JOBS_LISTED else []
+    message = "\n".join([problem, *map(_line, found[:MAX_JOBS_LISTED]), *more])
+    raise DBTCloudJobNotUniqueException(message, job_name=name, matches=matches)
 
 
-def _not_unique(
-    name: str, matches: list[dict[str, Any]], jobs: list[dict[str, Any]]
-) -> DBTCloudJobNotUniqueException:
-    found = matches or jobs
-    lines = [
+def _line(job: dict[str, Any]) -> str:
+    return (
         f"  {str_of(job.get('name'))!r}: job_id {job.get('id')},"
         f" project_id {job.get('project_id')}, environment_id {job.get('environment_id')}"
-        for job in found[:MAX_JOBS_LISTED]
-    ]
-    if len(found) > MAX_JOBS_LISTED:
-        lines.append(f"  and {len(found) - MAX_JOBS_LISTED} more")
-    problem = (
-        f"{len(matches)} jobs are named {name!r}: set `project_id`, `environment_id` or `job_id`."
-        if matches
-        else f"No job is named {name!r}. There are {len(jobs)}, as far as the token may see:"
     )
-    message = "\n".join([problem, *lines])
-    return DBTCloudJobNotUniqueException(message, job_name=name, matches=matches)

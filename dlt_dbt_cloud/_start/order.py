@@ -6,20 +6,17 @@ first: there it survives if the cause is cut, and it has no character that is ev
 
 import math
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS, RunsApi
+from dlt_dbt_cloud._values import dict_of
 from dlt_dbt_cloud.run import DBTCloudRun
 
 MAX_CAUSE: Final = 255
 """Maximum length of a `cause` in characters (apache/airflow#34676)."""
-
-SLACK: Final = 600.0
-"""Seconds before the call in which its runs are looked for."""
 
 
 def new_tag() -> str:
@@ -33,13 +30,6 @@ def tagged(cause: str, tag: str) -> str:
     return text if len(text) <= MAX_CAUSE else text[: MAX_CAUSE - 1] + "…"
 
 
-def cause_of(run: DBTCloudRun) -> str | None:
-    """Returns the cause of a run, None if the answer doesn't show it."""
-    trigger = run.get("trigger")
-    cause = trigger.get("cause") if isinstance(trigger, Mapping) else None
-    return cause if isinstance(cause, str) else None
-
-
 def overrides(trigger: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a request, or the trigger of a run, makes different from the job."""
     fields = (name for name in TRIGGER_FIELDS if name != "cause")
@@ -47,14 +37,18 @@ def overrides(trigger: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Order(ABC):
-    """Something to create exactly once.
+class Order:
+    """A run of a job.
 
     Attributes:
         job_id: The job.
+        request: The trigger request.
+        tag: Tells the run from others.
+        variant: Tells runs of the order with other overrides from this one, "" if there are none:
+            then the tag does.
         is_shared: Whether other calls may have the same order: it is for a load or a key.
-        age: Maximum seconds since the first such call.
-        since: The earliest time of such a call, if it is known better.
+        since: The earliest time of such a call, if it is not this one.
+        window: How old a run of such a call may be, in seconds, instead.
         reuse_queued: Whether a queued run with the same overrides will do.
         sent_at: When the request was first sent, on the clock of `IO.now`.
         is_open: Whether it was sent, and may have created a run.
@@ -64,9 +58,12 @@ class Order(ABC):
     """
 
     job_id: int
+    request: Mapping[str, Any] = field(default_factory=dict)
+    tag: str = field(default_factory=new_tag)
+    variant: str = ""
     is_shared: bool = False
-    age: float = SLACK
     since: datetime | None = None
+    window: float = 0.0
     reuse_queued: bool = False
     sent_at: float = math.inf
     is_open: bool = False
@@ -80,62 +77,24 @@ class Order(ABC):
         return self.is_shared or self.is_ambiguous or self.reuse_queued
 
     @property
-    @abstractmethod
-    def mark(self) -> str:
-        """What to look for among the runs of the job."""
-
-    @abstractmethod
-    def post(self, api: RunsApi) -> DBTCloudRun:
-        """Creates the run, in one request."""
-
-    @abstractmethod
-    def owns(self, run: DBTCloudRun) -> bool | None:
-        """Returns whether an order like this created a run, None if the answer doesn't show it."""
-
-    def reuses(self, run: DBTCloudRun) -> bool:
-        """Returns True if a run of another, as listed, will do: it is queued, and sees the load."""
-        del run
-        return False
-
-    def difference(self, run: DBTCloudRun) -> str:
-        """Returns in words what an earlier run of the order makes different, "" if nothing."""
-        del run
-        return ""
-
-
-@dataclass(kw_only=True)
-class RunOrder(Order):
-    """A run of a job.
-
-    Attributes:
-        request: The trigger request.
-        tag: Tells the run from others.
-        variant: Tells runs of the order with other overrides from this one, "" if there are none:
-            then the tag does.
-    """
-
-    request: Mapping[str, Any]
-    tag: str = field(default_factory=new_tag)
-    variant: str = ""
-
-    @property
     def mark(self) -> str:
         """What to look for among the runs of the job."""
         return f"[{self.tag}] in its cause"
 
     def post(self, api: RunsApi) -> DBTCloudRun:
-        """Creates the run."""
+        """Creates the run, in one request."""
         cause = tagged(str(self.request.get("cause") or ""), self.tag + self.variant)
         return api.post_run(self.job_id, {**self.request, "cause": cause})
 
     def owns(self, run: DBTCloudRun) -> bool | None:
-        """Returns whether the cause of a run has the tag."""
-        cause = cause_of(run)
-        return None if cause is None else self.tag in cause
+        """Returns whether an order like this created a run, None if the answer doesn't show it."""
+        cause = dict_of(run.get("trigger")).get("cause")
+        return self.tag in cause if isinstance(cause, str) else None
 
     def difference(self, run: DBTCloudRun) -> str:
-        """Returns which overrides a run of the same key has instead."""
-        if not self.owns(run) or self.tag + self.variant in (cause_of(run) or ""):
+        """Returns which overrides a run of the same key has instead, "" if it has the same."""
+        cause = str(dict_of(run.get("trigger")).get("cause"))
+        if not self.variant or self.tag not in cause or self.tag + self.variant in cause:
             return ""
         theirs, ours = overrides(run["trigger"]), overrides(self.request)
         names = [it for it in {**theirs, **ours} if theirs.get(it) != ours.get(it)]
@@ -143,7 +102,7 @@ class RunOrder(Order):
         return ", ".join(shown) or "other overrides"
 
     def reuses(self, run: DBTCloudRun) -> bool:
-        """Returns True if a run of another builds the same, and has not started."""
+        """Returns True if a run of another, as listed, will do: it is queued, and sees the load."""
         if not self.reuse_queued or self.owns(run) is not False:
             return False
         is_of_job = run.job_id == self.job_id  # a list may ignore the filter
@@ -175,6 +134,5 @@ class RetryOrder(Order):
             return False
         if isinstance(run.get("retrying_run_id"), int):
             return bool(run["retrying_run_id"] == self.failed_id)
-        trigger = run.get("trigger")
-        category = trigger.get("cause_category") if isinstance(trigger, Mapping) else None
+        category = dict_of(run.get("trigger")).get("cause_category")
         return category == "rerun" if category else None

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, backoff, logger
 from dlt_dbt_cloud._start.order import Order
-from dlt_dbt_cloud._start.search import Found, search
+from dlt_dbt_cloud._start.search import search
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudNotTriggeredException,
@@ -65,15 +65,21 @@ class Trigger:
                 return await self._sent()
             except DBTCloudAPIException as error:
                 if error.may_have_acted:
-                    lost, end = lost + 1, io.now() + self.outage_timeout
                     order.is_ambiguous = True
-                    run = await self._found(error, LAST_QUIET if lost == MAX_SENDS else QUIET)
-                    is_over = lost == MAX_SENDS
+                    lost, end = lost + 1, io.now() + self.outage_timeout
+                    is_over, quiet = lost == MAX_SENDS, QUIET
                 else:
                     is_over = not error.is_transient or io.now() >= min(end, io.deadline)
-                    run = await self._found_before_next(error, pause, end, is_over=is_over)
-                if run or is_over:
-                    return run or self._give_up(error)
+                    quiet = 0.0
+                    if is_over and not order.is_ambiguous:
+                        refuse(self.api, order, error)
+                    if not is_over:
+                        pause = max(pause, error.retry_after or 0.0)  # noqa: PLW2901
+                        await io.sleep(min(pause, end - io.now()))
+                if order.is_ambiguous:
+                    run = await self._found(error, LAST_QUIET if is_over else quiet)
+                    if run or is_over:
+                        return run or self._give_up(error)
                 logger.warning("%s Retrying the trigger.", error)
         raise AssertionError  # backoff() never ends
 
@@ -93,11 +99,15 @@ class Trigger:
     async def _found(self, error: DBTCloudAPIException, seconds: float) -> DBTCloudRun | None:
         """Returns the run that an ambiguous request created, None if lookups show none."""
         logger.warning("%s Looking for the run.", error)
+        patience = Patience(self.outage_timeout, refusal=60.0, garbage=60.0)
         end = math.inf  # counts from the first list
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             await self.io.sleep(min(pause, seconds))
             asked = self.io.now()  # a list is as old as its first page
-            found = await self._search(error)
+            try:
+                found = await search(self.io, self.api, self.order, patience)
+            except DBTCloudAPIException as unreadable:
+                self._give_up(error, unreadable)
             own = [run for run in found.own if run.id not in self.known]
             if own:
                 return own[0]
@@ -105,35 +115,6 @@ class Trigger:
             if asked >= end:
                 return self._give_up(error) if found.is_unclear else None
         raise AssertionError  # the pauses never end
-
-    async def _found_before_next(
-        self, error: DBTCloudAPIException, pause: float, end: float, *, is_over: bool
-    ) -> DBTCloudRun | None:
-        """Waits for the next attempt after one that created nothing.
-
-        Returns:
-            The run of an earlier, ambiguous attempt, if it shows up meanwhile.
-        """
-        if not self.order.is_ambiguous and is_over:
-            self._refuse(error)
-        if not is_over:
-            pause = max(pause, error.retry_after or 0.0)
-            await self.io.sleep(min(pause, end - self.io.now()))
-        if not self.order.is_ambiguous:
-            return None
-        return await self._found(error, LAST_QUIET if is_over else 0.0)
-
-    async def _search(self, error: DBTCloudAPIException) -> Found:
-        try:
-            patience = Patience(self.outage_timeout, refusal=60.0, garbage=60.0)
-            return await search(self.io, self.api, self.order, patience)
-        except DBTCloudAPIException as unreadable:
-            self._give_up(error, unreadable)
-
-    def _refuse(self, error: DBTCloudAPIException) -> NoReturn:
-        """Raises for a request that certainly created nothing."""
-        self.order.is_open = False
-        refuse(self.api, self.order, error)
 
     def _give_up(self, *errors: DBTCloudAPIException) -> NoReturn:
         """Raises for a request that may have created a run."""
@@ -143,6 +124,7 @@ class Trigger:
 
 def refuse(api: RunsApi, order: Order, error: DBTCloudAPIException) -> NoReturn:
     """Raises for an order that certainly has no run."""
+    order.is_open = False
     if not error.is_transient:
         raise error
     raise DBTCloudNotTriggeredException(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from dlt_dbt_cloud._http.responses import Answer
+import requests
+
+from dlt_dbt_cloud._http.responses import http_exception, without_token
 from tests.utils import JOB_ID, RUN_ID
 from tests.utils import sample as read_sample
 
@@ -58,13 +60,18 @@ class World:
     polls: int = 0
     kinds: set[str] = field(default_factory=set)
 
-    def receive(self, method: str, url: str, _: int, **content: Any) -> Answer:
+    def receive(self, method: str, url: str, _: int, **content: Any) -> str:
         """Answers a request like `Transport._receive`, without a socket."""
         kind, body = self.answer(method, urlsplit(url).path, content.get("json"))
         self.kinds.add(kind)
         change = self.changes.get(kind)
         text = self.everything or (change(body) if change else json.dumps(body))
-        return Answer(method, url, self.status, "", {}, text)
+        if self.status != 200:
+            answer = requests.Response()
+            answer.status_code = self.status
+            body = bytearray(text.encode(errors="surrogatepass"))
+            raise http_exception(without_token(answer, method, url, body, str))
+        return text
 
     def answer(self, method: str, path: str, content: Any) -> tuple[str, Any]:
         """Returns what kind of request it is, and the right body."""

@@ -24,7 +24,7 @@ from dlt_dbt_cloud import (
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
-from dlt_dbt_cloud._http.responses import Answer, connection_exception, envelope_of, retry_after
+from dlt_dbt_cloud._http.responses import connection_exception, envelope_of, retry_after
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from tests.utils import (
     ACCOUNT,
@@ -177,7 +177,7 @@ class TestOtherAnswers:
     def test_no_envelope(self, text: str) -> None:
         """JSON without `data` is no answer either."""
         with pytest.raises(DBTCloudResponseException):
-            envelope_of(Answer("GET", "u", 200, "OK", {}, text))
+            envelope_of("u", text)
 
     @pytest.mark.parametrize("data", [None, [], "x", {}, {"id": None}, {"id": "1"}])
     def test_null_where_a_run_is_expected(

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import pytest
+import requests
 
 from dlt_dbt_cloud import (
     DBTCloudException,
@@ -17,7 +18,7 @@ from dlt_dbt_cloud import (
     InvalidCredentialsException,
     exceptions,
 )
-from dlt_dbt_cloud._http.responses import Answer, http_exception
+from dlt_dbt_cloud._http.responses import http_exception, without_token
 from dlt_dbt_cloud._report import nodes
 from dlt_dbt_cloud.configuration import required_id
 from dlt_dbt_cloud.run import UsualTimes
@@ -98,8 +99,10 @@ def test_run() -> None:
 
 def test_answer() -> None:
     """The answer that hangs on the exception of an HTTP status is pickled with it."""
-    text = (SAMPLES / "400.json").read_text()
-    error = http_exception(Answer("GET", "https://u/", 400, "Bad", {"X-Id": "7"}, text))
+    body = bytearray((SAMPLES / "400.json").read_bytes())
+    answer = requests.Response()
+    answer.status_code, answer.headers["X-Id"] = 400, "7"
+    error = http_exception(without_token(answer, "GET", "https://u/", body, str))
     again = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
     assert str(again) == str(error)
     assert again.response.json() == sample("400")

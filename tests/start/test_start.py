@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from dlt_dbt_cloud._start.order import MAX_CAUSE, RetryOrder, RunOrder, new_tag, overrides, tagged
+from dlt_dbt_cloud._start.order import MAX_CAUSE, Order, RetryOrder, new_tag, overrides, tagged
 from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudNotTriggeredException,
@@ -307,7 +307,7 @@ class TestCause:
         tag = new_tag()
         cause = tagged(text, tag)
         assert len(cause) <= MAX_CAUSE
-        order = RunOrder(job_id=1, request={}, tag=tag)
+        order = Order(job_id=1, request={}, tag=tag)
         assert order.owns(DBTCloudRun(id=1, trigger={"cause": cause[:40]}))
 
     def test_tags_differ(self) -> None:
@@ -317,7 +317,7 @@ class TestCause:
     @pytest.mark.parametrize("trigger", [None, {}, {"cause": None}, "text"])
     def test_hidden_cause_is_unknown(self, trigger: object) -> None:
         """A run that shows no cause may be of the order or not."""
-        assert RunOrder(job_id=1, request={}).owns(DBTCloudRun(id=1, trigger=trigger)) is None
+        assert Order(job_id=1, request={}).owns(DBTCloudRun(id=1, trigger=trigger)) is None
 
 
 def test_pages_are_read_as_far_as_needed(run_with: RunWith, job: PlayedJob) -> None:

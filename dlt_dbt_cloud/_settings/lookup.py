@@ -1,4 +1,4 @@
-"""Where settings are looked for: the sections of dlt's providers.
+"""Finds settings in a call's arguments, its `credentials`, and the sections of dlt's providers.
 
 dlt's own resolution depends on contexts of the calling thread, and changes them for the time of a
 call, which breaks calls of parallel resources. So providers are read here, and contexts only read.
@@ -6,8 +6,10 @@ call, which breaks calls of parallel resources. So providers are read here, and 
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from dlt.common.configuration import ConfigValueCannotBeCoercedException, known_sections
@@ -19,12 +21,12 @@ from dlt.common.configuration.specs.config_section_context import ConfigSectionC
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.pipeline import PipelineContext
+from dlt.common.typing import ConfigValueSentinel
 
 SECTION: Final = known_sections.DBT_CLOUD
 
-
-ABSENT: Final = object()
-"""The value of a setting that is not there."""
+ALTERNATIVES: Final = (("job_id", "job_name"), ("git_sha", "git_branch"))
+"""Settings that exclude each other: the nearer one wins, in one layer the first."""
 
 
 class Place(NamedTuple):
@@ -33,15 +35,16 @@ class Place(NamedTuple):
     provider: ConfigProvider
     pipeline_name: str | None
 
-    def get(self, name: str, hint: Any) -> Any:
-        """Returns the value of a setting in its type, `ABSENT` if it is not there."""
-        value = None if self.provider.is_empty else self._read(name, hint)[0]
-        if value is None:
-            return ABSENT
-        try:
-            return deserialize_value(name, value, extract_inner_hint(hint))
-        except ConfigValueCannotBeCoercedException:
-            return value  # its check refuses it
+    def values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the settings that are there, each in its type if it can be read as that."""
+        found = (
+            {} if self.provider.is_empty else {n: self._read(n, h)[0] for n, h in fields.items()}
+        )
+        for name, value in found.items():
+            with suppress(ConfigValueCannotBeCoercedException):  # its check refuses it
+                inner = extract_inner_hint(fields[name])
+                found[name] = None if value is None else deserialize_value(name, value, inner)
+        return {name: value for name, value in found.items() if value is not None}
 
     def key(self, name: str) -> str:
         """Returns what the provider calls a setting."""
@@ -62,23 +65,40 @@ class Place(NamedTuple):
         items = section.items() if isinstance(section, Mapping) else ()
         yield from (name for name, value in items if not isinstance(value, Mapping))
 
+    def _read(self, name: str, hint: Any) -> tuple[Any, str]:
+        return self.provider.get_value(name, hint, self.pipeline_name or "", SECTION)
+
     def __str__(self) -> str:
         section = ".".join(filter(None, (self.pipeline_name, SECTION)))
         return f"[{section}] ({self.provider.name})"
 
-    def _read(self, name: str, hint: Any) -> tuple[Any, str]:
-        return self.provider.get_value(name, hint, self.pipeline_name or "", SECTION)
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Settings of one source: a place, or what the caller passes. Tracebacks don't show values."""
+
+    source: Place | str
+    values: Mapping[str, Any] = field(repr=False)
+
+
+def find(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """Returns the nearest layer of each setting that any layer has."""
+    found: dict[str, Layer] = {}
+    for layer in layers:
+        for name, value in layer.values.items():
+            if not isinstance(value, ConfigValueSentinel):
+                found.setdefault(name, layer)
+    for pair in ALTERNATIVES:
+        if all(name in found and found[name].values[name] for name in pair):
+            del found[max(reversed(pair), key=lambda name: layers.index(found[name]))]
+    return found
 
 
 def places(pipeline_name: str | None) -> list[Place]:
     """Returns the places, the one that wins first."""
     providers = Container()[PluggableRunContext].providers.providers
-    return [
-        Place(provider, section)
-        for section in dict.fromkeys((pipeline_name, None))
-        for provider in providers
-        if provider.supports_sections
-    ]
+    sections = dict.fromkeys((pipeline_name, None))
+    return [Place(it, section) for section in sections for it in providers if it.supports_sections]
 
 
 def active_pipeline_name() -> str | None:
