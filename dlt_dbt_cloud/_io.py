@@ -67,22 +67,13 @@ class IO(Protocol):
         ...
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns what a request returns.
-
-        Raises:
-            DBTCloudConnectionException: It took longer than a request may, or until the deadline.
-        """
+        """Returns what a request returns, or raises if it takes too long."""
         ...
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What all of them have in common.
-
-    Attributes:
-        request_timeout: Maximum duration of a request in seconds.
-        deadline: When calls end.
-    """
+    """What those in real time share: how long a request may take, and the deadline."""
 
     request_timeout: float = 60.0
     deadline: float = field(default=math.inf, kw_only=True)
@@ -230,11 +221,7 @@ class Patience:
 async def retry(
     io: IO, patience: Patience, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Returns what a request returns that may be repeated: a read, not a trigger.
-
-    Raises:
-        DBTCloudAPIException: The last one, if it is not transient or after `patience`.
-    """
+    """Returns what a request returns that may be repeated: a read, not a trigger."""
     since = {patience.outage: io.now()}
     for pause in backoff():
         try:

@@ -54,12 +54,7 @@ class Call:
         return last_words(self.io, self.api, self.watch, cancel_on_abort=cancel)
 
     async def job_id(self) -> int:
-        """Returns the id of the configured job.
-
-        Raises:
-            InvalidCredentialsException: Neither an id nor a name is configured.
-            DBTCloudJobNotUniqueException: No job has the name, or several have.
-        """
+        """Returns the id of the configured job."""
         config = self.config
         if config.job_id or not config.job_name:
             return required_id("job_id", config.job_id)
@@ -105,12 +100,7 @@ class Call:
         return started
 
     async def follow_many(self, runs: dict[int, DBTCloudRun]) -> dict[int, DBTCloudRun]:
-        """Returns runs by their ids when all have finished.
-
-        Raises:
-            DBTCloudHTTPException: One can't be read any more.
-            DBTCloudRunException: With `raise_on_failure`, one did not succeed.
-        """
+        """Returns runs by their ids when all have finished. Raises if one is lost or failed."""
         follow = FollowMany(self.io, self.api, self.limits, runs)
         try:
             with Progress(self.collector, "dbt Cloud runs", self.io) as progress:
@@ -134,11 +124,7 @@ class Call:
         return self.config.retry_failed if self.config.wait_for_outcome else 0
 
     async def retry(self, failed: DBTCloudRun) -> DBTCloudRun:
-        """Returns the run that continues a failed one, when it has finished.
-
-        Raises:
-            DBTCloudHTTPException: The API refused.
-        """
+        """Returns the run that continues a failed one, when it has finished."""
         order = RetryOrder(job_id=failed.job_id, failed_id=failed.id)
         self.watch.order, self.watch.run = order, None
         started = await Trigger(self.io, self.api, order, self.limits.outage_timeout).once()

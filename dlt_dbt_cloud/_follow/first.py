@@ -10,11 +10,7 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 async def first_read(io: IO, api: RunsApi, run_id: int, limits: Limits) -> DBTCloudRun:
-    """Returns a run. One that was triggered a moment ago may not be found yet.
-
-    Raises:
-        DBTCloudHTTPException: The API refuses, e.g. the run is not in this account.
-    """
+    """Returns a run. One that was triggered a moment ago may not be found yet."""
     try:
         return await retry(io, Patience(limits.outage_timeout), api.get_run_status, run_id)
     except DBTCloudHTTPException as error:

@@ -32,12 +32,7 @@ class FollowMany:
         return [run for run_id, run in self.runs.items() if run_id not in done]
 
     async def finished(self) -> AsyncIterator[DBTCloudRun]:
-        """Yields each run when it has finished.
-
-        Raises:
-            DBTCloudWaitTimeoutException: Some are still in progress at the deadline.
-            DBTCloudRunUnreachableException: The API stayed unavailable.
-        """
+        """Yields each run when it has finished, until the deadline."""
         started = self.io.now()
         while self.in_progress:
             await self._read(started)

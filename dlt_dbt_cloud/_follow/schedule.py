@@ -25,18 +25,12 @@ LOOKS: Final = (0.0, 1.0, 3.0, 7.0, 15.0, 30.0, 60.0)
 def poll_interval(
     waited: float, wait_seconds: float, ran: float = 0.0, usual: UsualTimes | None = None
 ) -> float:
-    """Returns the seconds until the next poll of a run.
+    """Returns the seconds until the next poll of a run that has run for `ran` seconds.
 
     If nothing is known, that is a seventeenth of the time waited: the end of a run is known within
     6 % of its duration. If runs of the job usually take longer, `wait_seconds`; and when they
     usually end, the best use of a given number of polls: as dense as the root of the density of
     the ends.
-
-    Args:
-        waited: Seconds since the wait began.
-        wait_seconds: Maximum polling interval in seconds.
-        ran: Seconds since the run started, 0 while it is queued.
-        usual: How long runs of the job usually take.
     """
     interval = max(1.0, waited / 17)
     if usual and usual.ran > SHORT and ran <= usual.ran + REACH * usual.spread:

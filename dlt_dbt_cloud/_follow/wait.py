@@ -71,13 +71,7 @@ class Follow:
         self.started = self.look_at = io.now()
 
     async def to_the_end(self, run: DBTCloudRun) -> DBTCloudRun:
-        """Returns the run when it has finished: the one on which all its callers settle.
-
-        Raises:
-            DBTCloudWaitTimeoutException: It is still in progress at the deadline.
-            DBTCloudRunUnreachableException: The API stayed unavailable.
-            DBTCloudHTTPException: The API refuses to show the run.
-        """
+        """Returns the run when it has finished: the one on which all its callers settle."""
         self.watch.usual = None if run.is_complete else await usual_times(self.io, self.api, run)
         with self.watch.shown(run):
             while True:

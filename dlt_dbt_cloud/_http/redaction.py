@@ -18,9 +18,6 @@ class Redactor:
 
     Most texts don't hold it. A look for four of its characters, plain and escaped, shows that in a
     twentieth of the time that a search for all its spellings takes.
-
-    Args:
-        token: The token.
     """
 
     def __init__(self, token: str) -> None:

@@ -61,11 +61,7 @@ def envelope_of(url: str, text: str) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> Any:
-    """Returns what JSON holds, with None instead of the NaN and Infinity that JSON doesn't know.
-
-    Raises:
-        ValueError: It is no JSON, or nested too deeply.
-    """
+    """Returns what JSON holds, without NaN and Infinity, or raises a `ValueError`."""
     try:
         data = json.loads(text, parse_constant=lambda _: None)
     except RecursionError:

@@ -126,15 +126,10 @@ class TokenAuth(AuthBase):
 class Transport:
     """Requests to one host with one token, from any number of threads and also after a fork.
 
-    Args:
-        api_token: The token.
-        base_url: `https://HOST/api/v2`.
-        request_timeout: Maximum duration of a request in seconds, from connecting to its last byte.
-        max_file: Maximum size of a file in bytes.
-        trust_env: Whether proxies and certificates of the environment hold.
+    A request takes at most `request_timeout` seconds from connecting to its last byte, and a file
+    has at most `max_file` bytes. With `trust_env` proxies of the environment are used.
 
-    Attributes:
-        ahead: How far the clock of the host is ahead of this machine's, None before it answered.
+    `ahead` is how far the clock of the host is ahead of this machine's, once it has answered.
     """
 
     ahead: timedelta | None = None

@@ -79,14 +79,9 @@ def required_id(name: str, value: Any) -> int:
 
 
 def api_v2_url(base_api_url: str) -> str:
-    """Returns the base of all requests, `https://HOST/api/v2`.
+    """Returns the base of all requests, `https://HOST/api/v2`, of what people have at hand.
 
-    Args:
-        base_api_url: What people have at hand: `ab123.us1.dbt.com`, `https://ab123.us1.dbt.com`,
-            with or without `/api`, `/api/v2` and a trailing slash.
-
-    Raises:
-        InvalidCredentialsException: If it is no URL of a host, or not https and not loopback.
+    That is a host or a URL, with or without `/api`, `/api/v2` and a trailing slash.
     """
     text = str(base_api_url).strip()
     url = URL.fullmatch(text)

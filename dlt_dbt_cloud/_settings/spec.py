@@ -132,11 +132,7 @@ class DBTCloudConfiguration(BaseConfiguration):
         return {name: self[name] for name in kept}
 
     def on_resolved(self) -> None:
-        """Checks all settings and brings them to one form.
-
-        Raises:
-            InvalidCredentialsException: If one or more are malformed.
-        """
+        """Checks all settings and brings them to one form."""
         problems = []
         for name, hint in self.get_resolvable_fields().items():
             try:

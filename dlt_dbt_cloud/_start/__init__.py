@@ -13,12 +13,9 @@ from dlt_dbt_cloud.run import DBTCloudRun
 async def start(
     io: IO, api: RunsApi, order: Order, *, outage_timeout: float, may_retry: bool = False
 ) -> DBTCloudRun:
-    """Returns the run of an order, an earlier one, one that will do, or a new one.
+    """Returns the run of an order: an earlier one, one that will do, or a new one.
 
     With `may_retry` a failed run of the order will do, because it is retried.
-
-    Raises:
-        What `Trigger.once` raises.
     """
     found = Found([], {}, is_unclear=False)
     if order.is_shared or order.reuse_queued:

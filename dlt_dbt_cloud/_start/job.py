@@ -11,11 +11,7 @@ MAX_JOBS_LISTED: Final = 20
 
 
 async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where: str | None) -> int:
-    """Returns the id of the job with exactly this name, in a project and an environment if given.
-
-    Raises:
-        DBTCloudJobNotUniqueException: No job has the name, or several have.
-    """
+    """Returns the id of the only job with this name, in a project and an environment if given."""
     jobs: dict[int, dict[str, Any]] = {}
     offset, is_last = 0, False
     while not is_last:

@@ -111,10 +111,9 @@ class Order:
 
 @dataclass(kw_only=True)
 class RetryOrder(Order):
-    """A run that continues a failed run from its failed step.
+    """A run that continues a failed one from its failed step.
 
-    Attributes:
-        failed_id: The failed run. Only the last run of a job can be retried, so its retry is newer.
+    Only the last run of a job can be retried, so its retry is newer.
     """
 
     failed_id: int

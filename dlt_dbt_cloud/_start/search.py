@@ -35,9 +35,6 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
     Unless the order tells its earliest time, it is a little before that of the newest run; with a
     window, it is that of the answer, less the window. These are the API's own times, since the
     clock of this machine may be wrong.
-
-    Raises:
-        DBTCloudAPIException: The list can't be read.
     """
     age = timedelta(seconds=max(0.0, io.now() - order.sent_at))
     query = {"job_definition_id": order.job_id, "order_by": "-id", "include_related": ["trigger"]}

@@ -3,7 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, backoff, logger
@@ -33,15 +33,7 @@ PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Trigger:
-    """The creation of a run.
-
-    Attributes:
-        io: The world.
-        api: The API.
-        order: What to create.
-        outage_timeout: How long to retry while the API is unavailable, in seconds.
-        known: Ids of earlier runs of the order that are not what is asked for.
-    """
+    """The creation of a run. `known` are ids of earlier runs that are not what is asked for."""
 
     io: IO
     api: RunsApi
@@ -50,13 +42,7 @@ class Trigger:
     known: frozenset[int] = frozenset()
 
     async def once(self) -> DBTCloudRun:
-        """Returns the created run, also if only a lookup shows that it exists.
-
-        Raises:
-            DBTCloudHTTPException: The API refused. No run was created.
-            DBTCloudNotTriggeredException: The API stayed unavailable. No run was created.
-            DBTCloudTriggerOutcomeUnknownException: The API may have created a run.
-        """
+        """Returns the created run, also if only a lookup shows it, or raises."""
         order, io = self.order, self.io
         order.sent_at, order.is_open = io.now(), True
         lost, end = 0, io.now() + self.outage_timeout
@@ -127,12 +113,8 @@ def refuse(api: RunsApi, order: Order, error: DBTCloudAPIException) -> NoReturn:
     order.is_open = False
     if not error.is_transient:
         raise error
-    raise DBTCloudNotTriggeredException(
-        f"Job {order.job_id} was not triggered. {error}",
-        job_id=order.job_id,
-        mark=order.mark,
-        url=api.runs_url(order.job_id),
-    ) from error
+    message = f"Job {order.job_id} was not triggered. {error}"
+    raise DBTCloudNotTriggeredException(message, **_facts(api, order)) from error
 
 
 def check_overrides(api: RunsApi, order: Order, run: DBTCloudRun) -> None:
@@ -141,9 +123,7 @@ def check_overrides(api: RunsApi, order: Order, run: DBTCloudRun) -> None:
         raise DBTCloudRunKeyException(
             f"Run {run.id} of job {order.job_id} has the same `run_key`, but {difference}:"
             f" {run.url} Pass another key for another piece of work.",
-            job_id=order.job_id,
-            mark=order.mark,
-            url=api.runs_url(order.job_id),
+            **_facts(api, order),
         )
 
 
@@ -151,11 +131,13 @@ def outcome_unknown(
     api: RunsApi, order: Order, reason: str
 ) -> DBTCloudTriggerOutcomeUnknownException:
     """Returns the exception for an order that may have a run."""
-    url = api.runs_url(order.job_id)
+    facts = _facts(api, order)
     return DBTCloudTriggerOutcomeUnknownException(
         f"Couldn't confirm whether job {order.job_id} was triggered. Before you trigger it again,"
-        f" look for a run with {order.mark} at {url} {reason}",
-        job_id=order.job_id,
-        mark=order.mark,
-        url=url,
+        f" look for a run with {order.mark} at {facts['url']} {reason}",
+        **facts,
     )
+
+
+def _facts(api: RunsApi, order: Order) -> dict[str, Any]:
+    return {"job_id": order.job_id, "mark": order.mark, "url": api.runs_url(order.job_id)}
