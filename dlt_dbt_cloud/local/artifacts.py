@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlt_dbt_cloud.local.records import Run
+from dlt_dbt_cloud.local.state.records import Run
 
 
 def listed(run: Run) -> list[str]:

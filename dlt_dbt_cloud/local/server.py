@@ -22,15 +22,15 @@ except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
 from dlt_dbt_cloud._settings.local import LocalCloud
-from dlt_dbt_cloud.local.app import create_app
+from dlt_dbt_cloud.local.api.app import create_app
 from dlt_dbt_cloud.local.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.faults import Fault, Request, Wire
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
-from dlt_dbt_cloud.local.records import Job, Run
 from dlt_dbt_cloud.local.scripted import ScriptedExecution
-from dlt_dbt_cloud.local.world import World
+from dlt_dbt_cloud.local.state.execution import Execution
+from dlt_dbt_cloud.local.state.records import Job, Run
+from dlt_dbt_cloud.local.state.world import World
 
 if TYPE_CHECKING:
     from typing_extensions import Self

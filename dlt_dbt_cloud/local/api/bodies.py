@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.records import Job, Run, Step, Trigger
+from dlt_dbt_cloud.local.state.records import Job, Run, Step, Trigger
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 NOT_FOUND: Final = (

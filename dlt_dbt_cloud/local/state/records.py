@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
+from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step, Trigger
+from dlt_dbt_cloud.local.state.execution import Execution
+from dlt_dbt_cloud.local.state.records import Job, Overrides, Run, Step, Trigger
 from dlt_dbt_cloud.local.warm import WarmDBT
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from dlt_dbt_cloud.local.commands import Command
-from dlt_dbt_cloud.local.records import Overrides
+from dlt_dbt_cloud.local.state.records import Overrides
 
 if TYPE_CHECKING:
     from werkzeug import Request

@@ -11,10 +11,11 @@ from typing import Any, Final
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from dlt_dbt_cloud.local import artifacts, bodies, queries, triggers
+from dlt_dbt_cloud.local import artifacts
+from dlt_dbt_cloud.local.api import bodies, queries, triggers
 from dlt_dbt_cloud.local.faults import HIDDEN_AFTER
-from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step
-from dlt_dbt_cloud.local.world import World, utc_now
+from dlt_dbt_cloud.local.state.records import Job, Overrides, Run, Step
+from dlt_dbt_cloud.local.state.world import World, utc_now
 
 _ROOT: Final = "/api/v2/accounts/<int:account_id>"
 _TRIGGERED: Final = frozenset({"trigger", "job"})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.records import Job, Run
+from dlt_dbt_cloud.local.state.records import Job, Run
 
 LIMIT: Final = 100
 _DELETED: Final = ("deleted", 2)
