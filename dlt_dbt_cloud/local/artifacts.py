@@ -44,6 +44,6 @@ def _inside(folder: Path, path: str) -> Path | None:
     # A link or a `..` may point anywhere: what counts is where the file really is.
     try:
         file = (folder / path).resolve()
-    except (OSError, ValueError):  # a loop of links, a null byte
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a null byte
         return None
     return file if file.is_file() and file.is_relative_to(folder.resolve()) else None
