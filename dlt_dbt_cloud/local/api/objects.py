@@ -135,6 +135,13 @@ class Objects:
             "type": "deployment",
             "created_by_id": None,
             "state": 1,
+            "raw_dbt_version": self.dbt_version,
+            "created_at": job.created_at.isoformat(),
+            "updated_at": job.created_at.isoformat(),
+            "repository": None,
+            "connection": None,
+            "jobs": None,
+            "custom_environment_variables": None,
         }
 
     def project(self, job: Job) -> dict[str, Any]:
