@@ -331,9 +331,9 @@ BY_NAME: Final = {row.name: row for row in BEHAVIOURS}
 
 
 def weakest(names: list[str]) -> Behaviour:
-    """Returns the behaviour that an answer rests on: the weakest of them."""
+    """Returns the weakest of the behaviours that an answer rests on, the last one of them."""
     order = list(Basis)
-    return max((BY_NAME[name] for name in names), key=lambda row: order.index(row.basis))
+    return max((BY_NAME[name] for name in reversed(names)), key=lambda row: order.index(row.basis))
 
 
 def table() -> str:

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from waitress import wasyncore
@@ -128,13 +129,37 @@ class _ErrorTask(ErrorTask):
             (HEADER, "guess; any.too_large"),
         ]
         self.set_close_on_finish()
+        self.channel.lingers = True  # type: ignore[attr-defined]
         self.content_length = len(body)
         self.write(body)
 
 
 class _Channel(HTTPChannel):
+    """A connection. After a refusal it reads on to no end, else the client couldn't read that."""
+
     parser_class = _Parser
     error_task_class = _ErrorTask
+    lingers = False
+    is_half_closed = False
+
+    def readable(self) -> bool:
+        return self.is_half_closed or bool(super().readable())
+
+    def handle_read(self) -> None:
+        if self.is_half_closed:
+            self.recv(MAX_BODY)
+        else:
+            super().handle_read()
+
+    def handle_close(self) -> None:
+        if self.is_half_closed or not self.lingers:
+            super().handle_close()
+            return
+        self.is_half_closed = True
+        self.will_close = False
+        connection: Any = self.socket
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
 
 
 class _Server(TcpWSGIServer):
