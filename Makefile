@@ -61,7 +61,7 @@ bench: $(VENV)/installed
 UNIT := cli follow http report settings start test_jobs.py
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask --editable . \
+	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask waitress --editable . \
 		pytest pytest-xdist responses hypothesis alive-progress enlighten psutil tqdm
 	$(VENV)-lowest/bin/python -m pytest -q -n 3 --dist loadfile $(UNIT:%=tests/%)
 

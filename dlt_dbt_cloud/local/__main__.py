@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from dlt_dbt_cloud.local.api.behaviours import table
 from dlt_dbt_cloud.local.config import jobs_from_toml
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
@@ -63,7 +64,11 @@ def _cloud(options: argparse.Namespace) -> LocalDBTCloud:
     if options.project_dir:
         jobs.insert(0, _job(options))
     return LocalDBTCloud(
-        jobs=jobs, port=options.port, api_token=options.api_token, runs_dir=options.runs_dir
+        jobs=jobs,
+        port=options.port,
+        api_token=options.api_token,
+        runs_dir=options.runs_dir,
+        strict=options.strict,
     )
 
 
@@ -105,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port to listen on (any free one)")
     add("--api-token", metavar="TOKEN", help="token that clients must send (a random one)")
     add("--runs-dir", metavar="DIR", help="folder to keep logs and artifacts in (temporary)")
+    add("--strict", action="store_true", help="refuse what rests on a guess, with 501")
+    add("--fidelity", action="version", version=table(), help="print what is known and guessed")
     return parser
 
 

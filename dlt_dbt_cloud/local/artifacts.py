@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlt_dbt_cloud.local.records import Run
+from dlt_dbt_cloud.local.state.records import Run
 
 
 def listed(run: Run) -> list[str]:
@@ -44,6 +44,7 @@ def _inside(folder: Path, path: str) -> Path | None:
     # A link or a `..` may point anywhere: what counts is where the file really is.
     try:
         file = (folder / path).resolve()
-    except (OSError, ValueError):  # a loop of links, a null byte
+        is_inside = file.is_file() and file.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a null byte
         return None
-    return file if file.is_file() and file.is_relative_to(folder.resolve()) else None
+    return file if is_inside else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dlt_dbt_cloud.local.jobs import ScriptedJob
-from dlt_dbt_cloud.local.records import Run
-from dlt_dbt_cloud.local.world import World
+from dlt_dbt_cloud.local.state.records import Run
+from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)

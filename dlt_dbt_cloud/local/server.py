@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import socket
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from dlt.common.exceptions import MissingDependencyException
 
 try:
-    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+    from dlt_dbt_cloud.local.api.app import create_app
+    from dlt_dbt_cloud.local.api.http import HTTPServer
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
 from dlt_dbt_cloud._settings.local import LocalCloud
-from dlt_dbt_cloud.local.app import create_app
+from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.execution import Execution
-from dlt_dbt_cloud.local.faults import Fault, Request, Wire
+from dlt_dbt_cloud.local.faults import Fault, Request
+from dlt_dbt_cloud.local.folders import temporary_folder
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
-from dlt_dbt_cloud.local.records import Job, Run
+from dlt_dbt_cloud.local.scenes import Scene, play
 from dlt_dbt_cloud.local.scripted import ScriptedExecution
-from dlt_dbt_cloud.local.world import World
+from dlt_dbt_cloud.local.state.execution import Execution
+from dlt_dbt_cloud.local.state.records import Job, Run
+from dlt_dbt_cloud.local.state.world import World
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
 
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
@@ -54,6 +55,8 @@ class LocalDBTCloud:
         api_token: The token that clients must send, by default a random one.
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
             deleted at the end.
+        keep_runs: How many finished runs keep their logs and artifacts there.
+        strict: Refuse each request that rests on a guess: with 501, and with what is guessed.
         cancel_grace: Seconds that dbt gets to end after each of SIGINT and SIGTERM.
         clock: Seconds, for scripted jobs and faults that go by them.
 
@@ -70,6 +73,8 @@ class LocalDBTCloud:
         port: int = 0,
         api_token: str | None = None,
         runs_dir: str | Path | None = None,
+        keep_runs: int = 100,
+        strict: bool = False,
         cancel_grace: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,26 +82,25 @@ class LocalDBTCloud:
         self._described = (*own, *jobs)
         self._port = port
         self._runs_dir = runs_dir
+        self._keep_runs = keep_runs
+        self._strict = strict
         self._cancel_grace = cancel_grace
         self._clock = clock
         self._api_token = api_token or f"local_{secrets.token_hex(20)}"
-        self._temporary: Path | None = None
 
     def __enter__(self) -> Self:
         self._check()
-        server = _bind(self._port)
-        self._server = server
-        self._world = World(self._folder(), _execution, self._cancel_grace, self._clock)
-        for described in self._described:
-            self._world.add_job(described)
-        app = create_app(self._world, self._api_token, self.url, self._version())
-        self._wire = Wire(app.wsgi_app, self._newest_run_id, self._clock)
-        server.app = self._wire
-        self._thread = threading.Thread(
-            target=server.serve_forever, args=(0.05,), name="local-dbt-cloud", daemon=True
-        )
-        self._thread.start()
-        warm_up(self._world)
+        with ExitStack() as stack:
+            listening = stack.enter_context(_bind(self._port))
+            self._at = listening.getsockname()[1]
+            self._world = self._new_world(stack)
+            self._wire = Wire(self._app(), self._newest_run_id, self._clock)
+            stack.callback(self._world.close)
+            server = HTTPServer(listening, self._wire)
+            stack.callback(server.close)
+            stack.callback(self._wire.closed.set)
+            warm_up(self._world)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -105,20 +109,30 @@ class LocalDBTCloud:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._wire.closed.set()
-        try:
-            self._world.close()
-        finally:
-            self._server.shutdown()
-            self._server.hang_up()
-            self._thread.join()
-            if self._temporary:
-                shutil.rmtree(self._temporary, ignore_errors=True)
+        self._stack.close()
+
+    def _new_world(self, stack: ExitStack) -> World:
+        folder = self._runs_dir or stack.enter_context(temporary_folder())
+        world = World(
+            Path(folder).absolute(),
+            _execution,
+            self._cancel_grace,
+            self._clock,
+            keep_runs=self._keep_runs,
+        )
+        for described in self._described:
+            world.add_job(described)
+        return world
+
+    def _app(self) -> WSGIApplication:
+        version = self._version()
+        app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)
+        return app.wsgi_app
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.port)
+        return int(self._at)
 
     @property
     def url(self) -> str:
@@ -201,6 +215,18 @@ class LocalDBTCloud:
         """
         self._wire.fail_next(fault, path, method, times, seconds)
 
+    def play(self, scene: Scene | str, *, seconds: float | None = None) -> None:
+        """Set a scene: a situation of dbt Cloud that is hard to come by.
+
+        Args:
+            scene: Its name, see `Scene`.
+            seconds: How long it lasts, for an outage and a slow API.
+
+        Raises:
+            ValueError: There is no such scene.
+        """
+        play(Scene(scene), self._world, self._wire, seconds)
+
     def _job(self, job: int | str) -> Job:
         if isinstance(job, int):
             return self.jobs[job]
@@ -222,66 +248,29 @@ class LocalDBTCloud:
         has_dbt = any(isinstance(described, DBTJob) for described in self._described)
         return dbt_version() if has_dbt else _SCRIPTED_VERSION
 
-    def _folder(self) -> Path:
-        if self._runs_dir is not None:
-            return Path(self._runs_dir).absolute()
-        self._temporary = Path(tempfile.mkdtemp(prefix="local_dbt_cloud_"))
-        return self._temporary
-
     def _newest_run_id(self) -> int:
         return max(self._world.runs, default=0)
 
 
 def _execution(world: World, run: Run) -> Execution:
+    script, world.next_script = world.next_script, None
+    if script:
+        return ScriptedExecution(world, run, script)
     job = run.job.described
     if isinstance(job, DBTJob):
         return DBTExecution(world, run, job)
     return ScriptedExecution(world, run, job)
 
 
-class _Handler(WSGIRequestHandler):
-    """Serves a connection, silently."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # as it is called
-        """Say nothing: a poll per second is no news."""
-
-
-class _Server(ThreadedWSGIServer):
-    """Serves each connection in a thread, and ends them all when it is closed."""
-
-    daemon_threads = False  # they are waited for
-
-    def __init__(self, listening: socket.socket) -> None:
-        self._open: set[Any] = set()
-        super().__init__(_HOST, 0, _no_app, _Handler, fd=listening.fileno())
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """End the connections that clients keep open for their next request."""
-        for connection in list(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-def _no_app(environ: object, start_response: object) -> NoReturn:
-    raise NotImplementedError
-
-
-def _bind(port: int) -> _Server:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((_HOST, port))
-        except OSError as e:
-            raise LocalDBTCloudException(
-                f"Can't listen on port {port}: {e.strerror}. Choose another port, or 0 for any."
-            ) from e
-        listening.listen(128)
-        return _Server(listening)
+def _bind(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((_HOST, port))
+    except OSError as e:
+        listening.close()
+        raise LocalDBTCloudException(
+            f"Can't listen on port {port}: {e.strerror}. Choose another port, or 0 for any."
+        ) from e
+    listening.listen(128)
+    return listening

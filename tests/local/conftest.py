@@ -22,6 +22,7 @@ import requests
 import tomlkit
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
+from tests.local import openapi
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "local"
 
@@ -43,8 +44,12 @@ class Api:
         self.job_id = int(self.settings["job_id"])
 
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
-        """Send any request."""
-        return self.session.request(method, f"{self.account}/{path}", timeout=30, **more)
+        """Send any request. One that is served is as described, and so is its answer."""
+        answer = self.session.request(method, f"{self.account}/{path}", timeout=30, **more)
+        assert answer.status_code in (421, 501) or openapi.BASIS in answer.headers
+        if openapi.PATH and answer.status_code == 200:
+            openapi.check(answer)
+        return answer
 
     def get(self, path: str, **query: Any) -> Any:
         """Get the data of an answer that must be a success."""

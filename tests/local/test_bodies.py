@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dlt_dbt_cloud.local import LocalDBTCloud, bodies
+from dlt_dbt_cloud.local import LocalDBTCloud
+from dlt_dbt_cloud.local.api import bodies
 
 NEWER = {
     "audit",

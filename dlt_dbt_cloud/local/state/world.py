@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import math
+import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.records import Job, Overrides, Run, Step, Trigger
+from dlt_dbt_cloud.local.state.execution import Execution
+from dlt_dbt_cloud.local.state.records import (
+    CANCELLED_BY_USER,
+    Job,
+    Overrides,
+    Run,
+    Step,
+    Trigger,
+)
 from dlt_dbt_cloud.local.warm import WarmDBT
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
@@ -26,7 +36,6 @@ _FIRST_ID: Final = {
     "step": 70403112000001,
     "trigger": 70403111000001,
 }
-CANCELLED_BY_USER: Final = "Cancelled by user."
 
 
 def utc_now() -> datetime:
@@ -44,6 +53,10 @@ class World:
         cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
         clock: Seconds, for scripted jobs that go by them.
         dbt: Carries out the calls of dbt.
+        keep_runs: How many finished runs keep their logs and artifacts.
+        run_slots: How many runs the account runs at once.
+        failures_allowed: How many times in a row a job may fail before it is deactivated.
+        next_script: What the next run follows instead of its job.
     """
 
     folder: Path
@@ -51,6 +64,10 @@ class World:
     cancel_grace: float = 5.0
     clock: Callable[[], float] = time.monotonic
     dbt: WarmDBT = field(default_factory=WarmDBT)
+    keep_runs: int = 100
+    run_slots: float = math.inf
+    failures_allowed: float = math.inf
+    next_script: ScriptedJob | None = None
     account_id: int = _FIRST_ID["account"]
     jobs: dict[int, Job] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -62,6 +79,7 @@ class World:
         # From the clock, in milliseconds: a run has the id of no run of an earlier server, be it in
         # a folder that is kept or in a table of results.
         self._ids["run"] = itertools.count(_FIRST_ID["run"] + int(utc_now().timestamp() * 1000))
+        self._finished: deque[Run] = deque()
         self._projects: dict[str, int] = {}
         self._environments: dict[tuple[str, str | None], int] = {}
 
@@ -104,12 +122,15 @@ class World:
             job.queue.append(run)
             return run
 
-    def go_on(self, job: Job) -> None:
-        """Begin the first run of the queue, if it hasn't begun."""
+    def go_on(self) -> None:
+        """Begin the first run of each queue, the oldest first, as far as there are run slots."""
         with self.lock:
-            if job.queue and not job.queue[0].dequeued_at and not self.is_closed:
-                job.queue[0].dequeued_at = utc_now()
-                job.queue[0].execution.begin()
+            free = self.run_slots - len(self._begun())
+            for run in sorted(self._firsts(), key=lambda run: run.id):
+                if not run.dequeued_at and free > 0 and not self.is_closed:
+                    free -= 1
+                    run.dequeued_at = utc_now()
+                    run.execution.begin()
 
     def retry(self, run: Run) -> Run:
         """Create the run that takes up a failed one where it failed."""
@@ -144,7 +165,15 @@ class World:
         """
         for run in runs:
             if not run.is_complete:
-                run.job.queue[0].execution.looked_at()
+                first = run.job.queue[0]
+                for ahead in [first] if first.dequeued_at else self._begun():
+                    ahead.execution.looked_at()
+
+    def _firsts(self) -> list[Run]:
+        return [job.queue[0] for job in self.jobs.values() if job.queue]
+
+    def _begun(self) -> list[Run]:
+        return [run for run in self._firsts() if run.dequeued_at]
 
     def start(self, run: Run) -> None:
         """Take a run from the queue and start it."""
@@ -163,9 +192,19 @@ class World:
             run.artifacts_saved = any(_has_files(step) for step in run.steps)
             self.set_status(run, status)
             run.job.queue.remove(run)
-            failures = run.job.failure_count
-            run.job.failure_count = failures + 1 if status == Status.ERROR else 0
-            self.go_on(run.job)
+            self._count_failures(run)
+            self._prune(run)
+            self.go_on()
+
+    def _count_failures(self, run: Run) -> None:
+        job = run.job
+        job.failure_count = job.failure_count + 1 if run.status == Status.ERROR else 0
+        job.deactivated = job.failure_count >= self.failures_allowed
+
+    def _prune(self, run: Run) -> None:
+        self._finished.append(run)
+        while len(self._finished) > self.keep_runs:
+            shutil.rmtree(self._finished.popleft().folder, ignore_errors=True)
 
     def start_step(self, run: Run, name: str) -> Step:
         """Begin a step of a run."""

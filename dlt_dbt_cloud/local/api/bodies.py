@@ -1,4 +1,4 @@
-"""The JSON of the API: envelopes, errors, runs, steps and jobs. Pure functions of the records.
+"""The JSON of runs, their steps and triggers. Pure functions of the records.
 
 Fields, formats and nulls follow recorded bodies of dbt Cloud, see `tests/samples/local`.
 """
@@ -6,25 +6,20 @@ Fields, formats and nulls follow recorded bodies of dbt Cloud, see `tests/sample
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.records import Job, Run, Step, Trigger
+from dlt_dbt_cloud.local.api.objects import Objects
+from dlt_dbt_cloud.local.state.records import CANCELLED_BY_USER, Job, Run, Step, Trigger
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
-
-NOT_FOUND: Final = (
-    "The requested resource was not found. Please check that you have the proper permissions. "
-    "If you are seeing this in error, please contact support!"
-)
-INVALID: Final = "The request was invalid. Please double check the provided data and try again."
-SERVER_ERROR: Final = "There was a server error. Please contact support!"
 
 TRUNCATED_LINES: Final = 1000
 TRUNCATED: Final = (
     "This log output is truncated. You can download the full log from the dbt Cloud UI.\n...\n\n"
 )
 _COLORS: Final = {Status.SUCCESS: "#43a047", Status.ERROR: "#e53935"}
+_ACTOR: Final = {"id": "1", "type": "service_token", "name": "Local token"}
 _UNITS: Final = (
     ("year", 365 * 86400),
     ("month", 30 * 86400),
@@ -34,29 +29,6 @@ _UNITS: Final = (
     ("minute", 60),
     ("second", 1),
 )
-
-
-def success(data: Any, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Envelope an answer. Lists have an `extra`."""
-    body = {"status": _status(200, "Success!", ""), "data": data}
-    return body if extra is None else {**body, "extra": extra}
-
-
-def error(
-    code: int, user_message: str, data: Any = None, developer_message: str | None = ""
-) -> dict[str, Any]:
-    """Envelope a refusal. Its `developer_message` is empty or null, it depends on the error."""
-    body = {"status": _status(code, user_message, developer_message), "data": data}
-    return body if data is None else {**body, "extra": {}, "error_code": None}
-
-
-def _status(code: int, user_message: str, developer_message: str | None) -> dict[str, Any]:
-    return {
-        "code": code,
-        "is_success": code == 200,  # noqa: PLR2004  # a status code
-        "user_message": user_message,
-        "developer_message": developer_message,
-    }
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -82,21 +54,8 @@ def humanized(duration: timedelta) -> str:
     return ", ".join(parts) or "0 minutes"
 
 
-@dataclass(frozen=True)
-class Writer:
-    """Writes the records of one account as JSON.
-
-    Attributes:
-        url: Where the account is served, for the links.
-        account_id: The account.
-        dbt_version: The version of dbt that runs.
-        now: The moment that ages are counted to.
-    """
-
-    url: str
-    account_id: int
-    dbt_version: str
-    now: datetime
+class Writer(Objects):
+    """Writes the runs of one account as JSON, and what they embed."""
 
     def run(
         self, run: Run, retry_refusal: str | None, include: Collection[str] = ()
@@ -118,7 +77,8 @@ class Writer:
             "can_retry": retry_refusal is None,
             "retry_not_supported_reason": retry_refusal,
             "used_repo_cache": None,
-            "audit": None,
+            "audit": _audit(run) if "audit" in include else None,
+            **({"run_retries": _retries(run)} if "run_retries" in include else {}),
         }
 
     def _run_head(self, run: Run) -> dict[str, Any]:
@@ -127,8 +87,8 @@ class Writer:
             "id": run.id,
             "trigger_id": run.trigger.id,
             "account_id": self.account_id,
-            "environment_id": run.job.environment_id,
-            "project_id": run.job.project_id,
+            "environment_id": run.environment_id,
+            "project_id": run.project_id,
             "job_definition_id": run.job.id,
             "status": int(run.status),
             "dbt_version": overrides.dbt_version_override or self.dbt_version,
@@ -171,8 +131,7 @@ class Writer:
             "is_error": run.status == Status.ERROR,
             "is_cancelled": run.status == Status.CANCELLED,
             "is_running": None,  # null in every recording
-            "href": f"{self.url}/deploy/{self.account_id}/projects/{run.job.project_id}"
-            f"/runs/{run.id}/",
+            "href": f"{self.url}/deploy/{self.account_id}/projects/{run.project_id}/runs/{run.id}/",
             "job_id": run.job.id,
         }
 
@@ -238,99 +197,6 @@ class Writer:
             "run_step_invocation": None,
         }
 
-    def job(self, job: Job) -> dict[str, Any]:
-        """Write a job as the jobs endpoints do."""
-        return {
-            **self._job(job),
-            "created_at": job.created_at.isoformat(),
-            "updated_at": job.created_at.isoformat(),
-            "raw_dbt_version": None,
-            "job_completion_trigger_condition": None,
-            "account": None,
-            "project": None,
-            "environment": None,
-            "fusion_readiness": None,
-            "schedule": {
-                "cron": "0 * * * *",
-                "date": {"type": "every_day"},
-                "time": {"type": "every_hour", "interval": 1},
-            },
-        }
-
-    def embedded_job(self, job: Job) -> dict[str, Any]:
-        """Write a job as a run embeds it: other timestamps, another schedule."""
-        moment = job.created_at.isoformat().replace("+00:00", "Z")
-        return {
-            **self._job(job),
-            "created_at": moment,
-            "updated_at": moment,
-            "schedule": {"cron": "0 * * * *", "date": "every_day", "time": "every_hour"},
-        }
-
-    def _job(self, job: Job) -> dict[str, Any]:
-        described = job.described
-        return {
-            "execution": {"timeout_seconds": described.timeout_seconds},
-            "generate_docs": described.generate_docs,
-            "run_generate_sources": False,
-            "id": job.id,
-            "account_id": self.account_id,
-            "project_id": job.project_id,
-            "environment_id": job.environment_id,
-            "name": job.name,
-            "description": "",
-            "dbt_version": None,
-            "execute_steps": list(described.steps),
-            "state": 1,
-            "deactivated": False,
-            "run_failure_count": job.failure_count,
-            "deferring_job_definition_id": None,
-            "deferring_environment_id": None,
-            "lifecycle_webhooks": False,
-            "lifecycle_webhooks_url": None,
-            "job_type": "other",
-            "triggers_on_draft_pr": False,
-            "run_compare_changes": False,
-            "compare_changes_flags": "--select state:modified",
-            "run_lint": False,
-            "errors_on_lint_failure": True,
-            "triggers": {
-                "github_webhook": False,
-                "git_provider_webhook": False,
-                "custom_branch_only": False,
-                "schedule": False,
-                "on_merge": False,
-            },
-            "settings": {
-                "threads": described.threads or 1,
-                "target_name": described.target or "default",
-            },
-            "is_deferrable": False,
-            "generate_sources": False,
-        }
-
-    def environment(self, job: Job) -> dict[str, Any]:
-        """Write the environment that a job runs in."""
-        return {
-            "id": job.environment_id,
-            "account_id": self.account_id,
-            "project_id": job.project_id,
-            "name": "Local",
-            "connection_id": None,
-            "credentials_id": None,
-            "repository_id": None,
-            "extended_attributes_id": None,
-            "custom_branch": None,
-            "use_custom_branch": False,
-            "dbt_project_subdirectory": None,
-            "dbt_version": self.dbt_version,
-            "supports_docs": False,
-            "deployment_type": None,
-            "type": "deployment",
-            "created_by_id": None,
-            "state": 1,
-        }
-
 
 def truncated(log: str | None) -> str | None:
     """Leave the last lines of a debug log, and say so where something is left out."""
@@ -350,7 +216,19 @@ def _read(path: Any) -> str | None:
 def _ahead(run: Run) -> list[Run]:
     queue = run.job.queue
     # A queued run names the one that runs, not every run before it.
-    return queue[:1] if run in queue[1:] else []
+    return queue[:1] if not run.is_complete and run is not queue[0] else []
+
+
+def _audit(run: Run) -> dict[str, Any]:
+    is_cancelled = run.status_message == CANCELLED_BY_USER
+    return {
+        "trigger": {"actor": _ACTOR},
+        "cancellation": {"actor": _ACTOR} if is_cancelled else None,
+    }
+
+
+def _retries(run: Run) -> list[int]:
+    return [later.id for later in run.job.runs if later.retried_run is run]
 
 
 def _has_docs(run: Run) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from dlt_dbt_cloud.local.execution import Execution
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
+from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
+
+CANCELLED_BY_USER: Final = "Cancelled by user."
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Job:
     """The runs that are not complete, in order of arrival. Only the first one runs."""
     runs: list[Run] = field(default_factory=list)
     failure_count: int = 0
+    """How many runs have failed in a row."""
+    deactivated: bool = False
     parsed: Path | None = None
     """What dbt parsed last."""
 
@@ -108,6 +112,16 @@ class Run:
     retried_run: Run | None = None
     artifacts_saved: bool = False
     execution: Execution = field(init=False, repr=False)
+
+    @property
+    def project_id(self) -> int:
+        """The project of its job."""
+        return self.job.project_id
+
+    @property
+    def environment_id(self) -> int:
+        """The environment of its job."""
+        return self.job.environment_id
 
     @property
     def is_complete(self) -> bool:

@@ -1,30 +1,40 @@
 """The query of a request: which keys an endpoint knows, what they must be, what they select.
 
 dbt Cloud refuses unknown keys and wrong values, it does not ignore them; the words of the refusals
-are those of Python's jsonschema.
+are those of Python's jsonschema. Keys that are described but that no client sends are not served.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Final
+from functools import partial
+from reprlib import repr as brief
+from typing import TYPE_CHECKING, Any, Final
 
-from dlt_dbt_cloud.local.records import Job, Run
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
 
 LIMIT: Final = 100
 _DELETED: Final = ("deleted", 2)
-_NEVER: Final = ("is_fusion_ready", "is_system", "triggers_schedule")
-"""What no job of a local dbt Cloud is."""
 _RUN_ORDERS: Final = ("id", "created_at", "finished_at")
-_JOB_ORDERS: Final = ("id", "name", "created_at")
+_JOB_ORDERS: Final = ("id", "created_at", "name")
 
 Parser = Callable[[str], Any]
 
 
 class InvalidQueryError(ValueError):
-    """The query is not one of the endpoint. The text is what dbt Cloud says."""
+    """The query is not one of the endpoint. The text is what dbt Cloud says.
+
+    Attributes:
+        case: The behaviour that the refusal is, without its route if it depends on that.
+    """
+
+    def __init__(self, text: str, case: str = "any.wrong_value") -> None:
+        super().__init__(text)
+        self.case = case
 
 
 def integer(text: str) -> int:
@@ -32,24 +42,17 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidQueryError(f"{text!r} is not of type 'integer'") from None
-
-
-def boolean(text: str) -> bool:
-    """Read true or false."""
-    if text.lower() not in ("true", "false"):
-        raise InvalidQueryError(f"{text!r} is not of type 'boolean'")
-    return text.lower() == "true"
+        raise InvalidQueryError(f"{brief(text)} is not of type 'integer'") from None
 
 
 def array(text: str) -> list[Any]:
     """Read a JSON array, the one spelling of a list that dbt Cloud takes in a filter."""
     try:
         items = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
-        raise InvalidQueryError(f"{text!r} is not of type 'array'")
+        raise InvalidQueryError(f"{brief(text)} is not of type 'array'")
     return items
 
 
@@ -58,7 +61,7 @@ def integers(text: str) -> list[int]:
     items = array(text)
     for item in items:
         if not isinstance(item, int):
-            raise InvalidQueryError(f"{item!r} is not of type 'integer'")
+            raise InvalidQueryError(f"{brief(item)} is not of type 'integer'")
     return items
 
 
@@ -66,15 +69,15 @@ def moments(text: str) -> list[datetime]:
     """Read a range of time, a JSON array of its two ends."""
     items = array(text)
     if len(items) != 2:  # noqa: PLR2004  # two ends
-        raise InvalidQueryError(f"{items!r} is not a range")
+        raise InvalidQueryError(f"{brief(items)} is not a range")
     return [_moment(item) for item in items]
 
 
 def _moment(item: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(str(item).replace("Z", "+00:00"))
-    except ValueError:
-        raise InvalidQueryError(f"{item!r} is not a 'date-time'") from None
+    except (ValueError, RecursionError):
+        raise InvalidQueryError(f"{brief(item)} is not a 'date-time'") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
@@ -85,7 +88,7 @@ def limit(text: str) -> int:
         bound = (
             "greater than the maximum of 100" if number > LIMIT else "less than the minimum of 1"
         )
-        raise InvalidQueryError(f"{number} is {bound}")
+        raise InvalidQueryError(f"{brief(number)} is {bound}", "limit")
     return number
 
 
@@ -93,14 +96,21 @@ def offset(text: str) -> int:
     """Read how many items to leave out."""
     number = integer(text)
     if number < 0:
-        raise InvalidQueryError(f"{number} is less than the minimum of 0")
+        raise InvalidQueryError(f"{brief(number)} is less than the minimum of 0")
     return number
+
+
+def order(known: tuple[str, ...], text: str) -> str:
+    """Read what to order by."""
+    if text.removeprefix("-") not in known:
+        raise InvalidQueryError(f"{brief(text)} is not one of {list(known)!r}", "order")
+    return text
 
 
 def state(text: str) -> str | int:
     """Read a state of deletion."""
     if text not in ("active", "deleted", "all", "1", "2"):
-        raise InvalidQueryError(f"{text!r} is not one of ['active', 'deleted', 'all']")
+        raise InvalidQueryError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
     return int(text) if text.isdigit() else text
 
 
@@ -115,56 +125,70 @@ def related(text: str) -> list[str]:
 
 _PAGE: Final[Mapping[str, Parser]] = {
     "account_id": integer,
+    "environment_id": integer,
     "include_related": related,
     "limit": limit,
     "offset": offset,
-    "order_by": str,
     "pk": integer,
     "project_id": integer,
     "project_id__in": integers,
-    "environment_id": integer,
     "state": state,
 }
 RUNS: Final[Mapping[str, Parser]] = {
     **_PAGE,
     "created_at__range": moments,
-    "dbt_version": str,
-    "dbt_version__in": array,
-    "deferring_run_id": integer,
     "finished_at__range": moments,
-    "has_docs_generated": boolean,
-    "has_sources_generated": boolean,
     "id__gt": integer,
     "job_definition_id": integer,
+    "order_by": partial(order, _RUN_ORDERS),
     "pk__in": integers,
     "status": integer,
     "status__in": integers,
 }
 JOBS: Final[Mapping[str, Parser]] = {
     **_PAGE,
-    "dbt_version__in": array,
-    "is_fusion_ready": boolean,
-    "is_system": boolean,
     "name__icontains": str,
-    "triggers_schedule": boolean,
+    "order_by": partial(order, _JOB_ORDERS),
 }
 ONE: Final[Mapping[str, Parser]] = {"include_related": related}
 ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": integer}
 NONE: Final[Mapping[str, Parser]] = {}
 
+UNSERVED: Final = frozenset(
+    {
+        "dbt_version",
+        "dbt_version__in",
+        "deferring_run_id",
+        "has_docs_generated",
+        "has_sources_generated",
+        "is_fusion_ready",
+        "is_system",
+        "triggers_schedule",
+    }
+)
+"""Keys of the lists that are described but not served."""
 
-def parsed(query: Mapping[str, str], known: Mapping[str, Parser]) -> dict[str, Any]:
-    """Read a query.
+
+def parsed(query: MultiDict[str, str], known: Mapping[str, Parser]) -> dict[str, Any]:
+    """Read a query. Of a key that is repeated the last value counts, of `include_related` all.
 
     Raises:
         InvalidQueryError: A key is unknown or its value is of the wrong type.
     """
     unknown = sorted(set(query) - set(known))
     if unknown:
+        if "limit" in known and UNSERVED.issuperset(unknown):
+            raise InvalidQueryError(f"filter by {', '.join(unknown)}", "any.unserved_key")
         keys = ", ".join(map(repr, unknown))
         verb = "was" if len(unknown) == 1 else "were"
-        raise InvalidQueryError(f"Additional properties are not allowed ({keys} {verb} unexpected)")
-    return {key: known[key](value) for key, value in query.items()}
+        raise InvalidQueryError(
+            f"Additional properties are not allowed ({keys} {verb} unexpected)", "any.unknown_key"
+        )
+    values = {key: known[key](query.getlist(key)[-1]) for key in query}
+    if "include_related" in values:
+        names = [name for text in query.getlist("include_related") for name in related(text)]
+        values["include_related"] = names
+    return values
 
 
 def includes(query: Mapping[str, Any]) -> frozenset[str]:
@@ -172,86 +196,49 @@ def includes(query: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(query.get("include_related", ()))
 
 
-def select_runs(
-    runs: Iterable[Run], query: Mapping[str, Any], facts: Callable[[Run], Mapping[str, Any]]
-) -> list[Run]:
-    """Select and order runs. `facts` gives the fields that the API shows but no record holds."""
+def select(items: Iterable[Any], query: Mapping[str, Any]) -> list[Any]:
+    """Select and order runs or jobs."""
     if query.get("state") in _DELETED:
         return []
-    tests = _tests(query)
-    selected = [
-        run
-        for run in runs
-        if all(test(_run_value(run, key, facts(run)), wanted) for key, test, wanted in tests)
-    ]
-    return _ordered(selected, query.get("order_by", "id"), _RUN_ORDERS)
-
-
-def select_jobs(
-    jobs: Iterable[Job], query: Mapping[str, Any], facts: Callable[[Job], Mapping[str, Any]]
-) -> list[Job]:
-    """Select and order jobs. `facts` gives the fields that the API shows."""
-    if query.get("state") in _DELETED or any(query.get(key) for key in _NEVER):
-        return []
-    text = query.get("name__icontains", "").lower()
-    tests = _tests(query)
-    selected = [
-        job
-        for job in jobs
-        if text in job.name.lower()
-        and all(
-            test(facts(job)["id" if key == "pk" else key], wanted) for key, test, wanted in tests
-        )
-    ]
-    return _ordered(selected, query.get("order_by", "id"), _JOB_ORDERS)
-
-
-_NOT_FILTERS: Final = frozenset(
-    {
-        "include_related",
-        "is_fusion_ready",
-        "is_system",
-        "limit",
-        "name__icontains",
-        "offset",
-        "order_by",
-        "state",
-        "triggers_schedule",
-    }
-)
-
-
-def _tests(query: Mapping[str, Any]) -> list[tuple[str, Callable[[Any, Any], bool], Any]]:
-    return [
-        (field, _OPERATORS[operator], wanted)
+    tests = [
+        (_FIELDS[field], _OPERATORS[how], wanted)
         for key, wanted in query.items()
-        if key not in _NOT_FILTERS
-        for field, _, operator in [key.partition("__")]
+        for field, _, how in [key.partition("__")]
+        if field in _FIELDS
     ]
+    selected = [
+        item for item in items if all(test(value(item), wanted) for value, test, wanted in tests)
+    ]
+    return _ordered(selected, query.get("order_by", "id"))
 
 
-def _in_range(value: Any, wanted: Any) -> bool:
-    return value is not None and bool(wanted[0] <= value <= wanted[1])
-
-
+_FIELDS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "pk": operator.attrgetter("id"),
+    "job_definition_id": operator.attrgetter("job.id"),
+    **{
+        name: operator.attrgetter(name)
+        for name in (
+            "id",
+            "created_at",
+            "environment_id",
+            "finished_at",
+            "name",
+            "project_id",
+            "status",
+        )
+    },
+}
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "": lambda value, wanted: bool(value == wanted),
+    "": operator.eq,
     "in": lambda value, wanted: value in wanted,
-    "gt": lambda value, wanted: bool(value > wanted),
-    "range": _in_range,
+    "gt": operator.gt,
+    "range": lambda value, wanted: value is not None and wanted[0] <= value <= wanted[1],
+    "icontains": lambda value, wanted: wanted.lower() in value.lower(),
 }
 
 
-def _run_value(run: Run, key: str, facts: Mapping[str, Any]) -> Any:
-    if key in ("created_at", "finished_at"):
-        return getattr(run, key)
-    return facts["id" if key == "pk" else key]
-
-
-def _ordered(items: list[Any], order_by: str, known: tuple[str, ...]) -> list[Any]:
+def _ordered(items: list[Any], order_by: str) -> list[Any]:
     key, is_reversed = order_by.removeprefix("-"), order_by.startswith("-")
-    if key not in known:
-        raise InvalidQueryError(f"{order_by!r} is not one of {list(known)!r}")
 
     def value(item: Any) -> tuple[bool, Any, int]:
         found = getattr(item, key)

@@ -1,0 +1,1 @@
+"""The API: routes, requests and answers."""

@@ -1,0 +1,1 @@
+"""What a local dbt Cloud knows: the account, jobs, runs and their queues."""
