@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.commands import Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.profiles import Profile, environment, find_profile
+from dlt_dbt_cloud.local.runners.commands import Command
+from dlt_dbt_cloud.local.runners.profiles import Profile, environment, find_profile
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 NO_RESULTS: Final[Mapping[str, Any]] = {"results": []}

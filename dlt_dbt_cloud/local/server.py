@@ -21,13 +21,13 @@ except ModuleNotFoundError as e:
 
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud.local.api.wire import Wire
-from dlt_dbt_cloud.local.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
+from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
+from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.scenes import Scene, play
-from dlt_dbt_cloud.local.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.local.state.records import Job, Run
 from dlt_dbt_cloud.local.state.world import World

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.calls import Call, ColdProcess, Process, signal_group
+from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process, signal_group
 
 _HELPER: Final = Path(__file__).with_name("helper.py")
 # What differs from run to run: nothing reads it before dbt is called.

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from dlt_dbt_cloud.local.api.bodies import humanized
-from dlt_dbt_cloud.local.calls import Call, ColdProcess, Process
-from dlt_dbt_cloud.local.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
-from dlt_dbt_cloud.local.parsed import keep, kept
-from dlt_dbt_cloud.local.profiles import environment
+from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
+from dlt_dbt_cloud.local.runners.parsed import keep, kept
+from dlt_dbt_cloud.local.runners.profiles import environment
+from dlt_dbt_cloud.local.runners.warm import ColdError
 from dlt_dbt_cloud.local.state.records import Run, Step, compact
 from dlt_dbt_cloud.local.state.world import World
-from dlt_dbt_cloud.local.warm import ColdError
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _DOCS: Final = "dbt docs generate"
