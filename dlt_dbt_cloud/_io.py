@@ -19,6 +19,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from dlt.common.runtime import signals
 from typing_extensions import Self
 
+from dlt_dbt_cloud._clock import Clock, current_clock
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
@@ -77,31 +78,42 @@ class IO(Protocol):
 
 
 @dataclass(frozen=True)
-class Blocking:
+class _OnClock:
+    """What both ways to wait have in common.
+
+    Attributes:
+        request_timeout: Maximum duration of a request in seconds, which are real on any clock.
+        deadline: When calls end.
+        clock: Tells the time.
+    """
+
+    request_timeout: float = 60.0
+    deadline: float = field(default=math.inf, kw_only=True)
+    clock: Clock = field(default_factory=current_clock, kw_only=True)
+
+    def now(self) -> float:
+        """Returns seconds on a clock that never jumps back."""
+        return self.clock.now()
+
+    def until(self, deadline: float) -> Self:
+        """Returns the same with an earlier deadline."""
+        return replace(self, deadline=min(deadline, self.deadline))
+
+
+@dataclass(frozen=True)
+class Blocking(_OnClock):
     """Waits in the calling thread. Requests run in threads that can be left behind.
 
     A signal or an exception that a signal handler raises ends a wait at once, whatever the request
     is doing. In other threads than the main one, dlt's signal flag and `stop` do.
 
     Attributes:
-        request_timeout: Maximum duration of a request in seconds.
         stop: Ends the wait when set, from any thread.
-        deadline: When calls end.
         ignores_abort: Whether signals and `stop` are ignored.
     """
 
-    request_timeout: float = 60.0
     stop: threading.Event | None = None
-    deadline: float = math.inf
     ignores_abort: bool = False
-
-    def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def until(self, deadline: float) -> Self:
-        """Returns the same with an earlier deadline."""
-        return replace(self, deadline=min(deadline, self.deadline))
 
     def last(self, seconds: float) -> Self:
         """Returns one that ignores the abort, for so many seconds."""
@@ -109,7 +121,9 @@ class Blocking:
 
     async def sleep(self, seconds: float) -> None:
         """Sleeps, at most until the deadline."""
-        self._wait(threading.Event(), seconds)
+        self._raise_if_aborted()
+        if not self.clock.skip(min(seconds, self.deadline - self.now())):
+            self._wait(threading.Event(), seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
@@ -123,10 +137,10 @@ class Blocking:
         return future.result()
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
-        end = min(self.now() + seconds, self.deadline)
+        end = time.monotonic() + min(seconds, self.deadline - self.now())
         while not event.is_set():
             self._raise_if_aborted()
-            left = end - self.now()
+            left = end - time.monotonic()
             if left <= 0:
                 break
             event.wait(min(left, TICK))
@@ -141,26 +155,14 @@ class Blocking:
 
 
 @dataclass(frozen=True)
-class Asyncio:
+class Asyncio(_OnClock):
     """Waits in an event loop. Requests run in at most four threads.
 
     Attributes:
-        request_timeout: Maximum duration of a request in seconds.
-        deadline: When calls end.
         slots: Limits the threads.
     """
 
-    request_timeout: float = 60.0
-    deadline: float = math.inf
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-
-    def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def until(self, deadline: float) -> Self:
-        """Returns the same with an earlier deadline."""
-        return replace(self, deadline=min(deadline, self.deadline))
 
     def last(self, seconds: float) -> Self:
         """Returns one for so many seconds. A task that was cancelled may still await."""
@@ -168,7 +170,8 @@ class Asyncio:
 
     async def sleep(self, seconds: float) -> None:
         """Sleeps, at most until the deadline."""
-        await asyncio.sleep(max(0.0, min(seconds, self.deadline - self.now())))
+        left = max(0.0, min(seconds, self.deadline - self.now()))
+        await asyncio.sleep(0.0 if self.clock.skip(left) else left)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""

@@ -13,7 +13,12 @@ from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.runners.profiles import Profile, environment, find_profile
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-NO_RESULTS: Final[Mapping[str, Any]] = {"results": []}
+NO_RESULTS: Final[Mapping[str, Any]] = {
+    "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
+    "results": [],
+    "elapsed_time": 0.0,
+    "args": {},
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,9 @@ class ScriptedJob:
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
         artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
-            a `run_results.json` without results. With none, `{}`, a run has no artifacts,
-            `data: null`, and a client that explains a failure waits some seconds for them.
+            a `run_results.json` without results. They are those of the last step; the others have
+            such results. With none, `{}`, a run has no artifacts, `data: null`, and a client that
+            explains a failure waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
         generate_docs: What the job shows.

@@ -17,6 +17,7 @@ from dlt_dbt_cloud.local.api.bodies import humanized
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
+from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.runners.parsed import keep, kept
 from dlt_dbt_cloud.local.runners.profiles import environment
 from dlt_dbt_cloud.local.runners.warm import ColdError
@@ -285,7 +286,7 @@ def warm_up(world: World) -> None:
     """Import dbt and load what it has parsed before a run needs it."""
     described = [job.described for job in world.jobs.values()]
     jobs = [job for job in described if isinstance(job, DBTJob)]
-    world.dbt.adapters = frozenset(a for job in jobs for a in job.profile().adapters)
+    world.dbt.adapters |= {a for job in jobs for a in job.profile().adapters}
     for job in jobs[:1]:
         world.dbt.prepare(job_environment(job), kept(job))
 

@@ -228,7 +228,6 @@ class World:
                 self.cancel(run, "The local dbt Cloud was stopped.")
         for run in list(self.runs.values()):
             run.execution.join()
-        self.dbt.close()
 
     @staticmethod
     def set_status(run: Run, status: Status) -> None:
