@@ -25,7 +25,7 @@ from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
-from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
@@ -268,8 +268,8 @@ class LocalDBTCloud:
                 )
 
     def _version(self) -> str:
-        has_dbt = any(isinstance(described, DBTJob) for described in self._described)
-        return dbt_version() if has_dbt else _SCRIPTED_VERSION
+        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
+        return next(versions, _SCRIPTED_VERSION)
 
     def _newest_run_id(self) -> int:
         return max(self._world.runs, default=0)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, helper
+from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
+from dlt_dbt_cloud.local.runners import helper
 from dlt_dbt_cloud.local.runners.warm import PER_RUN
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="forks on Linux only")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml  # type: ignore[import-untyped]
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
@@ -20,20 +22,30 @@ class Profile:
 
     Attributes:
         path: The `profiles.yml`.
-        name: Which of the profiles in it.
-        target: Which of its outputs.
-        outputs: The outputs by name.
+        content: All that is in it.
+        name: Which of the profiles in it, None if only dbt can tell.
+        target: Which of its outputs, None if only dbt can tell.
     """
 
     path: Path
-    name: str
-    target: str
-    outputs: dict[str, dict[str, Any]]
+    content: dict[str, Any]
+    name: str | None
+    target: str | None
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """Its outputs by name."""
+        return dict(self.content[self.name]["outputs"]) if self.name else {}
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """The output that the job uses."""
+        return self.outputs.get(self.target or "", {})
 
     @property
     def connection(self) -> str:
         """What the connection is called in the name of a step."""
-        return str(self.outputs.get(self.target, {}).get("type", self.name))
+        return str(self.output.get("type", self.name or "profile"))
 
     @property
     def adapters(self) -> set[str]:
@@ -42,80 +54,114 @@ class Profile:
         return {name for name in types if name.isidentifier()}
 
     def derive(self, folder: Path, schema: str | None, target: str | None) -> None:
-        """Write the profile into a folder, with another schema, maybe as another target.
+        """Write the profiles into a folder, with another schema, and with an output for a target.
 
         On dbt Cloud a target name is nothing but the value of `target.name`. Here it selects the
-        output of that name, and where there is none the job's own output takes the name.
+        output of that name. If there is none, the job's own output takes the name.
+
+        Raises:
+            LocalDBTCloudException: Only dbt can tell which output that is.
         """
-        outputs = copy.deepcopy(self.outputs)
-        if target and target not in outputs:
-            outputs[target] = copy.deepcopy(outputs[self.target])
-        if schema:
-            for output in outputs.values():
-                output["dataset" if "dataset" in output else "schema"] = schema
-        derived = {self.name: {"target": target or self.target, "outputs": outputs}}
+        content = copy.deepcopy(self.content)
+        if target and target not in self.outputs:
+            if not self.name or not self.output:
+                raise LocalDBTCloudException(
+                    f"{self.path} has no target {target!r}, and the job's own target is not known."
+                )
+            content[self.name]["outputs"][target] = copy.deepcopy(self.output)
+        for output in _all_outputs(content) if schema else ():
+            output["dataset" if "dataset" in output else "schema"] = schema
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "profiles.yml").write_text(yaml.safe_dump(derived), encoding="utf-8")
+        text = yaml.safe_dump(content, allow_unicode=True)
+        (folder / "profiles.yml").write_text(text, encoding="utf-8")
 
 
-def find_profile(
-    project_dir: Path, profiles_dir: Path | None, target: str | None, env: Mapping[str, str]
-) -> Profile:
-    """Find and check what dbt would find.
+def _all_outputs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    profiles = [profile for profile in content.values() if isinstance(profile, dict)]
+    found = [p["outputs"] for p in profiles if isinstance(p.get("outputs"), dict)]
+    return [output for outputs in found for output in outputs.values() if isinstance(output, dict)]
 
-    Raises:
-        LocalDBTCloudException: There is no dbt project, or its profile can't be used.
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the profile of a dbt project, as dbt would.
+
+    Attributes:
+        project_dir: The folder of the project.
+        profiles_dir: The folder of the profiles, if that is said.
+        target: The target, if that is said.
+        cwd: The folder that dbt is called in.
+        env: Its environment.
     """
-    project = project_dir / "dbt_project.yml"
-    if not project.is_file():
-        raise LocalDBTCloudException(
-            f"No dbt project in {project_dir}: there is no dbt_project.yml. "
-            "Name the folder of a dbt project."
-        )
-    name = _read(project).get("profile")
-    if not isinstance(name, str):
-        raise LocalDBTCloudException(f"{project} names no profile. Add a line `profile: NAME`.")
-    path = _profiles_dir(project_dir, profiles_dir, env) / "profiles.yml"
-    return _profile(path, name, target)
 
+    project_dir: Path
+    profiles_dir: Path | None
+    target: str | None
+    cwd: Path
+    env: Mapping[str, str]
 
-def _profiles_dir(project_dir: Path, profiles_dir: Path | None, env: Mapping[str, str]) -> Path:
-    if profiles_dir is not None:
-        return profiles_dir
-    if "DBT_PROFILES_DIR" in env:
-        return project_dir / env["DBT_PROFILES_DIR"]
-    return project_dir if (project_dir / "profiles.yml").is_file() else Path.home() / ".dbt"
+    def find(self) -> Profile:
+        """Find and check what dbt would find.
 
+        Raises:
+            LocalDBTCloudException: There is no dbt project, or its profile can't be used.
+        """
+        project = self.project_dir / "dbt_project.yml"
+        if not project.is_file():
+            raise LocalDBTCloudException(
+                f"No dbt project in {self.project_dir}: there is no dbt_project.yml. "
+                "Name the folder of a dbt project."
+            )
+        name = _read(project).get("profile")
+        if not isinstance(name, str):
+            raise LocalDBTCloudException(f"{project} names no profile. Add a line `profile: NAME`.")
+        path = self._folder() / "profiles.yml"
+        if not path.is_file():
+            raise LocalDBTCloudException(
+                f"No dbt profile: {path} does not exist. Write it there, or name its folder as "
+                "profiles_dir."
+            )
+        return self._profile(path, _read(path), self.render(name))
 
-def _profile(path: Path, name: str, target: str | None) -> Profile:
-    if not path.is_file():
-        raise LocalDBTCloudException(
-            f"No dbt profile: {path} does not exist. Write it there, or name its folder as "
-            "profiles_dir."
-        )
-    profiles = _read(path)
-    if name not in profiles:
-        raise LocalDBTCloudException(
-            f"{path} has no profile {name!r}, which dbt_project.yml names. It has: "
-            f"{', '.join(map(str, profiles)) or 'none'}."
-        )
-    profile = profiles[name] if isinstance(profiles[name], dict) else {}
-    outputs = profile.get("outputs")
-    if not isinstance(outputs, dict) or not all(isinstance(o, dict) for o in outputs.values()):
-        raise LocalDBTCloudException(f"The profile {name!r} in {path} has no outputs.")
-    return Profile(path, name, _target(path, name, profile, target), outputs)
+    def render(self, text: str) -> str | None:
+        """Render Jinja as far as it only needs environment variables. None if it needs dbt."""
+        try:
+            template = SandboxedEnvironment(undefined=StrictUndefined).from_string(text)
+            return str(template.render(env_var=self._env_var))
+        except (TemplateError, LookupError, TypeError, ValueError):
+            return None
 
+    def _env_var(self, name: str, default: str | None = None) -> str:
+        return self.env[name] if default is None else self.env.get(name, default)
 
-def _target(path: Path, name: str, profile: dict[str, Any], target: str | None) -> str:
-    chosen = target or str(profile.get("target", "default"))
-    if "{{" in chosen:  # Jinja is dbt's business
-        return str(next(iter(profile["outputs"])))
-    if chosen not in profile["outputs"]:
-        raise LocalDBTCloudException(
-            f"The profile {name!r} in {path} has no target {chosen!r}. It has: "
-            f"{', '.join(map(str, profile['outputs'])) or 'none'}."
-        )
-    return chosen
+    def _folder(self) -> Path:
+        if self.profiles_dir is not None:
+            return self.profiles_dir
+        if self.env.get("DBT_PROFILES_DIR"):
+            return self.cwd / Path(self.env["DBT_PROFILES_DIR"]).expanduser()
+        folders = (self.cwd, self.project_dir)
+        found = (folder for folder in folders if (folder / "profiles.yml").is_file())
+        return next(found, Path.home() / ".dbt")
+
+    def _profile(self, path: Path, content: dict[str, Any], name: str | None) -> Profile:
+        if name is None:
+            return Profile(path, content, None, None)
+        if name not in content:
+            raise LocalDBTCloudException(
+                f"{path} has no profile {name!r}, which dbt_project.yml names. It has: "
+                f"{', '.join(map(str, content)) or 'none'}."
+            )
+        profile = content[name] if isinstance(content[name], dict) else {}
+        outputs = profile.get("outputs")
+        if not isinstance(outputs, dict) or not all(isinstance(o, dict) for o in outputs.values()):
+            raise LocalDBTCloudException(f"The profile {name!r} in {path} has no outputs.")
+        target = self.target or self.render(str(profile.get("target", "default")))
+        if target is not None and target not in outputs:
+            raise LocalDBTCloudException(
+                f"The profile {name!r} in {path} has no target {target!r}. It has: "
+                f"{', '.join(map(str, outputs)) or 'none'}."
+            )
+        return Profile(path, content, name, target)
 
 
 def _read(path: Path) -> dict[str, Any]:
