@@ -18,6 +18,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from dlt.common.runtime import signals
 from typing_extensions import Self
 
+from dlt_dbt_cloud._clock import Clock, current_clock
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
@@ -72,15 +73,19 @@ class IO(Protocol):
 
 
 @dataclass(frozen=True)
-class Clock:
-    """What those in real time share: how long a request may take, and the deadline."""
+class OnClock:
+    """What those in real time share: how long a request may take, the deadline, and a clock.
+
+    Requests take real time on any clock.
+    """
 
     request_timeout: float = 60.0
     deadline: float = field(default=math.inf, kw_only=True)
+    clock: Clock = field(default_factory=current_clock, kw_only=True)
 
     def now(self) -> float:
-        """Returns seconds on a clock that never jumps."""
-        return time.monotonic()
+        """Returns seconds on a clock that never jumps back."""
+        return self.clock.now()
 
     def until(self, deadline: float) -> Self:
         """Returns the same with an earlier deadline."""
@@ -92,7 +97,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Blocking(Clock):
+class Blocking(OnClock):
     """Waits in the calling thread. Requests run in threads that can be left behind.
 
     A signal or an exception that a signal handler raises ends a wait at once, whatever the request
@@ -113,7 +118,9 @@ class Blocking(Clock):
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
         del is_poll
-        self._wait(threading.Event(), seconds)
+        self._raise_if_aborted()
+        if not self.clock.skip(self.left(seconds)):
+            self._wait(threading.Event(), seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
@@ -127,10 +134,10 @@ class Blocking(Clock):
         return future.result()
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
-        end = self.now() + self.left(seconds)
+        end = time.monotonic() + self.left(seconds)
         while not event.is_set():
             self._raise_if_aborted()
-            left = end - self.now()
+            left = end - time.monotonic()
             if left <= 0:
                 break
             event.wait(min(left, TICK))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.shared import SharedPolls
-from dlt_dbt_cloud._io import TICK, Clock, check_deadline, in_thread, no_answer
+from dlt_dbt_cloud._io import TICK, OnClock, check_deadline, in_thread, no_answer
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
@@ -25,7 +25,7 @@ IS_AWAITED: Final = ContextVar("IS_AWAITED", default=False)
 
 
 @dataclass(frozen=True)
-class Asyncio(Clock):
+class Asyncio(OnClock):
     """Waits in an event loop. Requests run in at most four threads.
 
     Attributes:
@@ -41,7 +41,8 @@ class Asyncio(Clock):
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
         now, left = self.now(), self.left(seconds)
-        await asyncio.sleep(common_time(now, now + left) - now if is_poll else left)
+        left = common_time(now, now + left) - now if is_poll else left
+        await asyncio.sleep(0.0 if self.clock.skip(left) else left)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns, or a coroutine function that shares requests."""

@@ -7,13 +7,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
+from dlt_dbt_cloud._clock import VARIABLE
 from dlt_dbt_cloud._settings.checks import api_v2_url
 from dlt_dbt_cloud._settings.lookup import Layer, Place, find
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
-
-VARIABLE: Final = "LOCAL_DBT_CLOUD"
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,14 @@ class LocalCloud:
         account_id: Its account.
         api_token: Its token.
         jobs: Names of its jobs by their ids. The first runs if no other one is meant.
+        clock: The file of its clock if waiting takes no time.
     """
 
     base_api_url: str
     account_id: str
     api_token: str = field(repr=False)
     jobs: Mapping[str, str]
+    clock: str | None = None
 
     @classmethod
     def from_environment(cls) -> "LocalCloud | None":

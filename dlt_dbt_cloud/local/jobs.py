@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from dlt_dbt_cloud.local.commands import Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.profiles import Profile, environment, find_profile
+from dlt_dbt_cloud.local.runners.commands import Command
+from dlt_dbt_cloud.local.runners.installed import DBT, find_dbt
+from dlt_dbt_cloud.local.runners.profiles import Finder, Profile, environment
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-NO_RESULTS: Final[Mapping[str, Any]] = {"results": []}
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+NO_RESULTS: Final[Mapping[str, Any]] = {
+    "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
+    "results": [],
+    "elapsed_time": 0.0,
+    "args": {},
+}
 
 
 @dataclass(frozen=True)
 class DBTJob:
-    """A job that runs a dbt project with the dbt Core of this Python environment.
+    """A job that runs a dbt project with dbt Core.
 
     Attributes:
         project_dir: The folder with the `dbt_project.yml`.
         profiles_dir: The folder with the `profiles.yml`, by default where dbt looks for it:
-            `DBT_PROFILES_DIR`, the project, `~/.dbt`.
+            `DBT_PROFILES_DIR`, the folder that it is called in, the project, `~/.dbt`.
         target: Which output of the profile, by default the profile's own.
         steps: The dbt commands of a run.
         name: What the job is called, by default as the folder of the project.
@@ -31,6 +41,10 @@ class DBTJob:
         timeout_seconds: How long a run may take, 0 for any time.
         generate_docs: Whether a run ends with `dbt docs generate`.
         threads: How many threads dbt uses, by default as the profile says.
+        dbt: The `dbt` that runs the steps, a path or a name on PATH. By default that of this Python
+            environment, or else the one on PATH.
+        cwd: The folder that dbt is called in, by default the current one. A relative path in a
+            profile starts there, as with `dbt build --project-dir DIR`.
     """
 
     project_dir: str | Path
@@ -42,12 +56,17 @@ class DBTJob:
     timeout_seconds: int = 0
     generate_docs: bool = False
     threads: int | None = None
+    dbt: str | Path | None = None
+    cwd: str | Path = ""
 
     def __post_init__(self) -> None:
         # Relative folders are those of the moment when the job was described.
         project_dir = Path(self.project_dir).absolute()
         object.__setattr__(self, "project_dir", project_dir)
         object.__setattr__(self, "name", self.name or project_dir.name)
+        object.__setattr__(self, "cwd", Path(self.cwd).absolute())
+        if self.dbt is not None and os.sep in str(self.dbt):
+            object.__setattr__(self, "dbt", Path(self.dbt).expanduser().absolute())
         if self.profiles_dir is not None:
             object.__setattr__(self, "profiles_dir", Path(self.profiles_dir).absolute())
 
@@ -62,7 +81,12 @@ class DBTJob:
         Raises:
             LocalDBTCloudException: dbt, the project, its profile or a step is missing or wrong.
         """
-        dbt_version()
+        if sys.platform == "win32":
+            raise LocalDBTCloudException(
+                f"The job {self.name!r} runs dbt, which the local dbt Cloud doesn't do on Windows: "
+                "use a `ScriptedJob`, or WSL."
+            )
+        self.dbt_version()
         self.profile()
         if not self.steps:
             raise LocalDBTCloudException(f"The job {self.name!r} has no steps. Add `dbt build`.")
@@ -77,10 +101,22 @@ class DBTJob:
 
     def profile(self) -> Profile:
         """Find and check the profile, which may have changed since the last run."""
+        return self.profiles.find()
+
+    @property
+    def profiles(self) -> Finder:
+        """What finds the profile."""
         profiles_dir = None if self.profiles_dir is None else Path(self.profiles_dir)
-        return find_profile(
-            Path(self.project_dir), profiles_dir, self.target, environment(self.env)
-        )
+        project_dir, cwd = Path(self.project_dir), Path(self.cwd)
+        return Finder(project_dir, profiles_dir, self.target, cwd, environment(self.env))
+
+    def installed(self) -> DBT:
+        """Find the dbt that runs the steps."""
+        return find_dbt(None if self.dbt is None else str(self.dbt))
+
+    def dbt_version(self) -> str:
+        """Find the version of that dbt."""
+        return self.installed().version()
 
 
 @dataclass(frozen=True)
@@ -89,7 +125,7 @@ class ScriptedJob:
 
     A client that asks for a run (alone or in a list) sees the next of its `statuses`, and the
     last one ever after. With pairs of seconds and status a run goes by the time since it began
-    instead: `[(0, 1), (0.5, 3), (2, 10)]`.
+    instead: `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
 
     Attributes:
         name: What the job is called.
@@ -98,15 +134,16 @@ class ScriptedJob:
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
         artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
-            a `run_results.json` without results. With none, `{}`, a run has no artifacts,
-            `data: null`, and a client that explains a failure waits some seconds for them.
+            a `run_results.json` without results. They are those of the last step; the others have
+            such results. With none, `{}`, a run has no artifacts, `data: null`, and a client that
+            explains a failure waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
         generate_docs: What the job shows.
     """
 
     name: str = "Scripted job"
-    statuses: Sequence[int | tuple[float, int]] = (1, 3, 10)
+    statuses: Sequence[int | Sequence[float]] = (1, 3, 10)
     status_message: str | None = None
     steps: Sequence[str] = ("dbt build",)
     logs: str = "This run follows a script."
@@ -125,8 +162,9 @@ class ScriptedJob:
         Raises:
             LocalDBTCloudException: A status is none of dbt Cloud's.
         """
-        for _, status in self.script():
-            if status not in frozenset(Status):
+        for entry in self.statuses:
+            status = entry[1] if _is_pair(entry) else entry
+            if status not in list(Status):
                 raise LocalDBTCloudException(
                     f"The job {self.name!r} has the status {status!r}. There are "
                     f"{', '.join(f'{s.value} {s.name.capitalize()}' for s in Status)}."
@@ -135,26 +173,15 @@ class ScriptedJob:
     @property
     def is_timed(self) -> bool:
         """Whether a run goes by seconds, not by looks."""
-        return any(isinstance(status, tuple) for status in self.statuses)
+        return any(_is_pair(status) for status in self.statuses)
 
     def script(self) -> list[tuple[float, int]]:
         """The statuses of a run, each with the look or the second that it begins with."""
         return [
-            status if isinstance(status, tuple) else (look, status)
-            for look, status in enumerate(self.statuses, start=1)
+            (entry[0], int(entry[1])) if _is_pair(entry) else (look, entry)
+            for look, entry in enumerate(self.statuses, start=1)
         ]
 
 
-def dbt_version() -> str:
-    """Find the version of the installed dbt, without importing it: that takes seconds.
-
-    Raises:
-        LocalDBTCloudException: There is none.
-    """
-    try:
-        return metadata.version("dbt-core")
-    except metadata.PackageNotFoundError as e:
-        raise LocalDBTCloudException(
-            "dbt is not installed: pip install 'dlt-dbt-cloud[local]', and the dbt adapter of "
-            "your destination, such as dbt-duckdb."
-        ) from e
+def _is_pair(entry: int | Sequence[float]) -> TypeIs[Sequence[float]]:
+    return isinstance(entry, Sequence) and len(entry) == 2  # noqa: PLR2004  # a pair

@@ -19,15 +19,17 @@ try:
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
+from dlt_dbt_cloud._clock import VirtualClock
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud.local.api.wire import Wire
-from dlt_dbt_cloud.local.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
-from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob, dbt_version
+from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
+from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
+from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
+from dlt_dbt_cloud.local.runners.warm import WarmDBT
 from dlt_dbt_cloud.local.scenes import Scene, play
-from dlt_dbt_cloud.local.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.local.state.records import Job, Run
 from dlt_dbt_cloud.local.state.world import World
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOST: Final = "127.0.0.1"
 _SCRIPTED_VERSION: Final = "1.11.0"
+_CLOCK: Final = "clock"
 
 
 class LocalDBTCloud:
@@ -48,7 +51,7 @@ class LocalDBTCloud:
     Use it as a context manager. All its state is its own: several can be open at once.
 
     Args:
-        project_dir: The folder of a dbt project, for a job that runs `dbt build` in it.
+        project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
         jobs: More jobs, the first one is the one that the credentials are for if there is no
             `project_dir`.
         port: Where to listen, 0 for any free port.
@@ -59,6 +62,10 @@ class LocalDBTCloud:
         strict: Refuse each request that rests on a guess: with 501, and with what is guessed.
         cancel_grace: Seconds that dbt gets to end after each of SIGINT and SIGTERM.
         clock: Seconds, for scripted jobs and faults that go by them.
+        virtual_time: Whether waiting takes no time: whoever finds this local dbt Cloud in its
+            environment puts the clock of scripted jobs and faults forward instead. For scripted
+            jobs alone: dbt takes real time.
+        dbt: A warm dbt that several servers share, one after the other.
 
     Raises:
         LocalDBTCloudException: On entry. The port is in use, dbt is not installed, or a job can't
@@ -67,7 +74,7 @@ class LocalDBTCloud:
 
     def __init__(
         self,
-        project_dir: str | Path | None = None,
+        project_dir: str | Path | DBTJob | ScriptedJob | None = None,
         *,
         jobs: Sequence[DBTJob | ScriptedJob] = (),
         port: int = 0,
@@ -77,15 +84,19 @@ class LocalDBTCloud:
         strict: bool = False,
         cancel_grace: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        virtual_time: bool = False,
+        dbt: WarmDBT | None = None,
     ) -> None:
-        own = () if project_dir is None else (DBTJob(project_dir),)
-        self._described = (*own, *jobs)
+        own = () if project_dir is None else (_job_of(project_dir),)
+        self._described: Sequence[DBTJob | ScriptedJob] = (*own, *jobs)
         self._port = port
         self._runs_dir = runs_dir
         self._keep_runs = keep_runs
         self._strict = strict
         self._cancel_grace = cancel_grace
         self._clock = clock
+        self._virtual_time = virtual_time
+        self._dbt = dbt
         self._api_token = api_token or f"local_{secrets.token_hex(20)}"
 
     def __enter__(self) -> Self:
@@ -112,14 +123,20 @@ class LocalDBTCloud:
         self._stack.close()
 
     def _new_world(self, stack: ExitStack) -> World:
-        folder = self._runs_dir or stack.enter_context(temporary_folder())
+        folder = Path(self._runs_dir or stack.enter_context(temporary_folder())).absolute()
+        if self._virtual_time:
+            self._clock = VirtualClock(folder / _CLOCK).now
+            folder.joinpath(_CLOCK).touch()
         world = World(
-            Path(folder).absolute(),
+            folder,
             _execution,
             self._cancel_grace,
             self._clock,
+            self._dbt or WarmDBT(),
             keep_runs=self._keep_runs,
         )
+        if self._dbt is None:
+            stack.callback(world.dbt.close)
         for described in self._described:
             world.add_job(described)
         return world
@@ -186,7 +203,8 @@ class LocalDBTCloud:
         variables = {f"DBT_CLOUD__{name.upper()}": value for name, value in settings.items()}
         first = settings.pop("job_id")
         names = {str(job.id): job.name for job in self.jobs}
-        local = LocalCloud(**settings, jobs={first: names[first], **names})
+        clock = str(self.runs_dir / _CLOCK) if self._virtual_time else None
+        local = LocalCloud(**settings, jobs={first: names[first], **names}, clock=clock)
         return {**variables, **local.to_environment()}
 
     @property
@@ -243,13 +261,22 @@ class LocalDBTCloud:
             )
         for described in self._described:
             described.check()
+            if self._virtual_time and isinstance(described, DBTJob):
+                raise LocalDBTCloudException(
+                    f"The job {described.name!r} runs dbt, which takes real time. Leave out "
+                    "`virtual_time`."
+                )
 
     def _version(self) -> str:
-        has_dbt = any(isinstance(described, DBTJob) for described in self._described)
-        return dbt_version() if has_dbt else _SCRIPTED_VERSION
+        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
+        return next(versions, _SCRIPTED_VERSION)
 
     def _newest_run_id(self) -> int:
         return max(self._world.runs, default=0)
+
+
+def _job_of(described: str | Path | DBTJob | ScriptedJob) -> DBTJob | ScriptedJob:
+    return DBTJob(described) if isinstance(described, str | Path) else described
 
 
 def _execution(world: World, run: Run) -> Execution:

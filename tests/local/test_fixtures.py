@@ -1,27 +1,71 @@
-"""The fixture for users' own tests."""
+"""The pytest plugin for users' own tests."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
-USERS_TESTS = """
+import pytest
+
+from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, LocalDBTCloudException
+
+SCRIPTED = """
     import os
+    import subprocess
+    import sys
+    import time
 
+    import dlt
     import pytest
-    import requests
 
-    from dlt_dbt_cloud.local import ScriptedJob
+    from dlt_dbt_cloud import DBTCloudWaitTimeoutException, run_dbt_cloud_job
+    from dlt_dbt_cloud.local import Fault, ScriptedJob
+    from dlt_dbt_cloud.sources import dbt_cloud_source
 
-    pytest_plugins = ["dlt_dbt_cloud.local.fixtures"]
+
+    @pytest.fixture(autouse=True)
+    def seconds():
+        started = time.monotonic()
+        seconds = lambda: time.monotonic() - started
+        yield seconds
+        assert seconds() < 10  # less than any of the waits below
 
 
-    class TestDefault:
-        def test_settings_are_in_the_environment(self, local_dbt_cloud):
-            assert os.environ["DBT_CLOUD__BASE_API_URL"] == local_dbt_cloud.url
-            assert len(local_dbt_cloud.jobs) == 1
+    def test_the_default_job(local_dbt_cloud):
+        assert os.environ["DBT_CLOUD__BASE_API_URL"] == local_dbt_cloud.url
+        assert [run_dbt_cloud_job().is_success for _ in range(5)] == 5 * [True]
+
+
+    @pytest.mark.parametrize("fault", [Fault.drop(), Fault.answer(502), Fault.commit_then_drop()])
+    def test_faults(local_dbt_cloud, fault):
+        local_dbt_cloud.fail_next(fault, times=2)
+        assert run_dbt_cloud_job().is_success
+
+
+    @pytest.mark.local_dbt_cloud(ScriptedJob(statuses=[(0, 1), (60, 3), (600, 10)]))
+    def test_a_run_of_minutes(local_dbt_cloud):
+        assert run_dbt_cloud_job().is_success
+
+
+    @pytest.mark.local_dbt_cloud(ScriptedJob(statuses=[1]))
+    def test_a_run_that_never_ends(local_dbt_cloud):
+        with pytest.raises(DBTCloudWaitTimeoutException, match="within 3600 s"):
+            run_dbt_cloud_job(wait_timeout=3600, wait_seconds=60)
+
+
+    @pytest.mark.local_dbt_cloud(ScriptedJob(statuses=[(0, 1), (300, 10)]))
+    def test_a_script_in_a_process_of_its_own(local_dbt_cloud):
+        code = "from dlt_dbt_cloud import run_dbt_cloud_job as run; assert run().is_success"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+    @pytest.mark.local_dbt_cloud(ScriptedJob(statuses=[(0, 1), (0.3, 10)]), real_time=True)
+    def test_real_time(local_dbt_cloud, seconds):
+        assert run_dbt_cloud_job(wait_seconds=0.1).is_success
+        assert seconds() > 0.3
 
 
     class TestOverridden:
@@ -34,21 +78,115 @@ USERS_TESTS = """
 
 
     def test_nothing_is_left_in_the_environment():
-        assert "DBT_CLOUD__API_TOKEN" not in os.environ
+        assert "DBT_CLOUD__API_TOKEN" not in os.environ and "LOCAL_DBT_CLOUD" not in os.environ
+
+
+    @pytest.mark.local_dbt_cloud(ScriptedJob(steps=["dbt seed", "dbt build"]))
+    def test_the_results_of_the_default_artifacts(local_dbt_cloud, tmp_path, caplog):
+        pipeline = dlt.pipeline("results", pipelines_dir=tmp_path, destination="dummy")
+        pipeline.extract(dbt_cloud_source(run_dbt_cloud_job()))
+        assert caplog.text == ""
+"""
+
+WITH_DBT = """
+    import time
+
+    import pytest
+
+    from dlt_dbt_cloud import run_dbt_cloud_job
+    from dlt_dbt_cloud.local import DBTJob
+
+
+    @pytest.fixture
+    def local_dbt_cloud_project(tmp_path):
+        return DBTJob({project!r}, env={{"TINY_DATABASE": str(tmp_path / "test.duckdb")}})
+
+
+    seconds = []
+
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_real_dbt(local_dbt_cloud_with_dbt, tmp_path, number):
+        started = time.monotonic()
+        run = run_dbt_cloud_job(wait_seconds=0.1)
+        assert run.is_success
+        assert (tmp_path / "test.duckdb").exists()
+        seconds.append(time.monotonic() - started)
+        print(seconds)
+
+
+    def test_it_stays_warm():
+        assert min(seconds[1:]) < 0.7 * seconds[0], seconds
 """
 
 
-def test_the_fixture(tmp_path: Path) -> None:
-    """It gives a local dbt Cloud with the user's jobs, found by pipelines for one test."""
-    path = tmp_path / "test_pipeline.py"
-    path.write_text(textwrap.dedent(USERS_TESTS), encoding="utf-8")
+def run_tests(text: str, folder: Path, code: int = 0) -> str:
+    """Runs tests as a user does, and returns what pytest prints."""
+    path = folder / "test_pipeline.py"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--strict-markers", path],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
-        timeout=60,
+        cwd=folder,
+        timeout=120,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_scripted_jobs_take_no_time(tmp_path: Path) -> None:
+    """Whatever a scripted job goes through, a test with the fixture's own settings is over soon.
+
+    That holds for faults, runs of minutes, deadlines, and calls in another process.
+    """
+    assert "11 passed" in run_tests(SCRIPTED, tmp_path)
+
+
+def test_real_jobs_share_a_warm_dbt(tmp_path: Path, make_project: Callable[..., DBTJob]) -> None:
+    """Each test has a local dbt Cloud of its own, and dbt is imported once for all."""
+    text = WITH_DBT.format(project=str(make_project().project_dir))
+    assert "4 passed" in run_tests(text, tmp_path)
+
+
+def test_a_missing_project_is_told(tmp_path: Path) -> None:
+    """Who forgets to name a dbt project reads which fixture to override."""
+    text = """
+        import pytest
+
+        def test_real_dbt(local_dbt_cloud_with_dbt):
+            pass
+    """
+    assert "Override the fixture `local_dbt_cloud_project`" in run_tests(text, tmp_path, code=1)
+
+
+def test_the_plugin_imports_nothing() -> None:
+    """Loading the plugin costs a project that doesn't use it nothing: no dlt, no Flask."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import dlt_dbt_cloud.local.fixtures;"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert (
+        printed.strip()
+        == "['dlt_dbt_cloud', 'dlt_dbt_cloud.local', 'dlt_dbt_cloud.local.fixtures']"
+    )
+
+
+def test_the_line_of_earlier_versions_does_no_harm(tmp_path: Path) -> None:
+    """A `pytest_plugins` line for the fixtures may stay."""
+    text = """
+        pytest_plugins = ["dlt_dbt_cloud.local.fixtures"]
+
+        def test_it(local_dbt_cloud):
+            assert local_dbt_cloud.jobs
+    """
+    assert "1 passed" in run_tests(text, tmp_path)
+
+
+def test_dbt_takes_real_time(make_project: Callable[..., DBTJob]) -> None:
+    """A job that runs dbt refuses virtual time: a call would poll it for hours within a second."""
+    cloud = LocalDBTCloud(make_project(), virtual_time=True)
+    with pytest.raises(LocalDBTCloudException, match="takes real time"):
+        cloud.__enter__()

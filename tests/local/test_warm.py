@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, helper
-from dlt_dbt_cloud.local.warm import PER_RUN
+from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
+from dlt_dbt_cloud.local.runners import helper
+from dlt_dbt_cloud.local.runners.warm import PER_RUN
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="forks on Linux only")
 
@@ -140,7 +141,7 @@ def test_where_nothing_can_be_forked_steps_run_and_the_log_says_so_once(  # noqa
     else:
         broken = tmp_path / "helper.py"
         broken.write_text("raise SystemExit(1)")
-        monkeypatch.setattr("dlt_dbt_cloud.local.warm._HELPER", broken)
+        monkeypatch.setattr("dlt_dbt_cloud.local.runners.warm._HELPER", broken)
     with caplog.at_level("WARNING", logger="dlt.dbt_cloud"), LocalDBTCloud(jobs=[job]) as cloud:
         api = make_api(cloud)
         run = api.finished(api.trigger(steps_override=["dbt parse", "dbt ls"])["id"])

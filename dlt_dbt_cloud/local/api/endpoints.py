@@ -9,11 +9,11 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from flask import Response, request
 
-from dlt_dbt_cloud.local import artifacts
 from dlt_dbt_cloud.local.api import envelopes, queries, triggers
 from dlt_dbt_cloud.local.api.basis import BasisLog
 from dlt_dbt_cloud.local.api.bodies import Writer
 from dlt_dbt_cloud.local.api.wire import HIDDEN_AFTER
+from dlt_dbt_cloud.local.runners import artifacts
 from dlt_dbt_cloud.local.state.records import Job, Overrides, Run, Step
 from dlt_dbt_cloud.local.state.world import World, utc_now
 

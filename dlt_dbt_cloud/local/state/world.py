@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
+from dlt_dbt_cloud.local.runners.warm import WarmDBT
 from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.local.state.records import (
     CANCELLED_BY_USER,
@@ -24,7 +25,6 @@ from dlt_dbt_cloud.local.state.records import (
     Step,
     Trigger,
 )
-from dlt_dbt_cloud.local.warm import WarmDBT
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _FIRST_ID: Final = {
@@ -228,7 +228,6 @@ class World:
                 self.cancel(run, "The local dbt Cloud was stopped.")
         for run in list(self.runs.values()):
             run.execution.join()
-        self.dbt.close()
 
     @staticmethod
     def set_status(run: Run, status: Status) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.calls import Call, ColdProcess, Process, signal_group
+from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process, signal_group
+from dlt_dbt_cloud.local.runners.installed import DBT
 
 _HELPER: Final = Path(__file__).with_name("helper.py")
 # What differs from run to run: nothing reads it before dbt is called.
@@ -36,7 +37,7 @@ PER_RUN: Final = (
 # What the interpreter and C libraries read when they start, and libraries that go through all
 # variables to find their own. A helper says which others were read.
 _READ_AT_START: Final = ("LANG", "LC_", "LD_", "MALLOC_", "NETWORKX_", "PYTHON", "TZ")
-_KILLED: Final = -int(signal.SIGKILL)
+_KILLED: Final = -9  # Windows has no SIGKILL
 
 
 class ColdError(Exception):
@@ -93,7 +94,8 @@ class WarmProcess:
 class Helper:
     """A process that has imported dbt in an environment, and forks for steps."""
 
-    def __init__(self, adapters: Iterable[str], env: Mapping[str, str]) -> None:
+    def __init__(self, python: str, adapters: Iterable[str], env: Mapping[str, str]) -> None:
+        self._python = python
         self._env = env
         self.read: Future[frozenset[str]] = Future()
         self._lock = threading.Lock()
@@ -103,7 +105,7 @@ class Helper:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_HELPER), *adapters],
+                [python, str(_HELPER), *adapters],
                 stdin=theirs.fileno(),
                 env=env,
                 start_new_session=True,
@@ -116,8 +118,10 @@ class Helper:
         """Why it runs no more steps, None if it does."""
         return self._refusal
 
-    def suits(self, env: Mapping[str, str]) -> bool:
-        """Say whether what it has imported is what an environment would import."""
+    def suits(self, python: str, env: Mapping[str, str]) -> bool:
+        """Say whether what it has imported is what a Python would import in an environment."""
+        if python != self._python:
+            return False
         pairs = self._env.items() ^ env.items()
         names = {name for name, _ in pairs if not name.startswith(PER_RUN)}
         if any(name.startswith(_READ_AT_START) for name in names):
@@ -198,20 +202,25 @@ class WarmDBT:
         self.helpers: list[Helper] = []
         self._is_cold = False
 
-    def prepare(self, env: Mapping[str, str], parsed: Path | None = None) -> Helper | None:
+    def prepare(
+        self, dbt: DBT, env: Mapping[str, str], parsed: Path | None = None
+    ) -> Helper | None:
         """Find or start the helper for an environment, and have it load a parsed project.
 
         There is none if steps run cold.
         """
+        if dbt.python is None:
+            self.give_up(f"{dbt.command[0]} is no program of Python")
+            return None
         if sys.platform != "linux":
             self.give_up(f"forking is unsafe on {sys.platform}")
         with self._lock:
             if self._is_cold:
                 return None
-            usable = (h for h in self.helpers if h.refusal is None and h.suits(env))
+            usable = (h for h in self.helpers if h.refusal is None and h.suits(dbt.python, env))
             found = next(usable, None)
             if found is None:
-                found = Helper(sorted(self.adapters), env)
+                found = Helper(dbt.python, sorted(self.adapters), env)
                 self.helpers.append(found)
         if parsed is not None:
             found.load(parsed)
@@ -219,7 +228,7 @@ class WarmDBT:
 
     def start(self, call: Call) -> Process:
         """Start dbt. Waiting for it may raise `ColdError`."""
-        helper = self.prepare(call.env)
+        helper = self.prepare(call.dbt, call.env)
         return ColdProcess(call) if helper is None else helper.run(call)
 
     def give_up(self, why: str) -> None:

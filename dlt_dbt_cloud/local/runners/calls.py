@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-# As the `dbt` script does it: the folder that it is called in is no place to import from.
-_CALL: Final = (
-    "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    "from dbt.cli.main import cli; cli(prog_name='dbt')"
-)
+from dlt_dbt_cloud.local.runners.installed import DBT
 
 
 @dataclass(frozen=True)
@@ -24,12 +19,14 @@ class Call:
     """A call of dbt.
 
     Attributes:
+        dbt: What is called.
         arguments: All but its name.
         cwd: The folder that it is called in.
         env: Its environment, all of it.
         log: The file that takes what it prints.
     """
 
+    dbt: DBT
     arguments: Sequence[str]
     cwd: Path
     env: Mapping[str, str]
@@ -54,7 +51,7 @@ class ColdProcess:
     def __init__(self, call: Call) -> None:
         with call.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CALL, *call.arguments],
+                [*call.dbt.command, *call.arguments],
                 cwd=call.cwd,
                 env=call.env,
                 stdin=subprocess.DEVNULL,

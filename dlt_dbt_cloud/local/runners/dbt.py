@@ -6,7 +6,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,48 +13,24 @@ from pathlib import Path
 from typing import Final
 
 from dlt_dbt_cloud.local.api.bodies import humanized
-from dlt_dbt_cloud.local.calls import Call, ColdProcess, Process
-from dlt_dbt_cloud.local.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
-from dlt_dbt_cloud.local.parsed import keep, kept
-from dlt_dbt_cloud.local.profiles import environment
-from dlt_dbt_cloud.local.state.records import Run, Step, compact
+from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
+from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
+from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
+from dlt_dbt_cloud.local.runners.packages import Packages
+from dlt_dbt_cloud.local.runners.parsed import keep, kept
+from dlt_dbt_cloud.local.runners.plan import Planned, plan
+from dlt_dbt_cloud.local.runners.trouble import explain, is_locked
+from dlt_dbt_cloud.local.runners.warm import ColdError
+from dlt_dbt_cloud.local.state.records import Run, Step
 from dlt_dbt_cloud.local.state.world import World
-from dlt_dbt_cloud.local.warm import ColdError
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-_DOCS: Final = "dbt docs generate"
 FAILED: Final = "dbt command failed"
-_DEPS: Final = "dbt deps"
-_RETRY: Final = "dbt retry"
-_PACKAGES: Final = ("packages.yml", "dependencies.yml")
-# The first would beat the variables of a step, with the other one dbt can't read YAML.
-_NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A step to come.
-
-    Attributes:
-        name: What it is called among the steps of the run.
-        command: What dbt is to do, None where there is nothing to do here.
-        note: What the log says where there is nothing to do.
-        state: The results that `dbt retry` starts from.
-        is_decisive: Whether the run fails with it.
-    """
-
-    name: str
-    command: Command | None = None
-    note: str = ""
-    state: Path | None = None
-    is_decisive: bool = True
-
-    @classmethod
-    def invoke(cls, text: str, **more: object) -> Planned:
-        """Plan to call dbt."""
-        return cls(f"Invoke dbt with `{text}`", Command.parse(text), **more)  # type: ignore[arg-type]
+_PAUSE: Final = 0.1
+_LOCK_PATIENCE: Final = 5.0
+"""Seconds in which whoever has the database open may close it."""
 
 
 @dataclass
@@ -156,11 +131,41 @@ class DBTExecution:
             **self._partial_parse(),
         }
         arguments = planned.command.arguments(threads)
-        call = Call(arguments, Path(self.job.project_dir), env, step.logs_path)
-        code = self._call(call)
+        call = Call(self.job.installed(), arguments, Path(self.job.cwd), env, step.logs_path)
+        code = self._with_packages(planned.command, call)
         self.run.job.parsed = keep(self.job, folder / "target") or self.run.job.parsed
-        self.world.dbt.prepare(env, self.run.job.parsed)
+        self.world.dbt.prepare(call.dbt, env, self.run.job.parsed)
         return code
+
+    def _with_packages(self, command: Command, call: Call) -> int:
+        packages, is_deps = Packages(Path(self.job.project_dir)), command.name == "deps"
+        while not self._is_over():
+            with packages.locked(is_install=is_deps or command.name == "clean") as is_free:
+                if is_free:
+                    code = self._with_database(call)
+                    if is_deps and not code:
+                        packages.installed()
+                    return code
+            if is_deps and packages.are_installed:
+                call.log.write_text("Other runs use the packages, which are up to date.\n")
+                return 0
+            time.sleep(_PAUSE)
+        return 1
+
+    def _with_database(self, call: Call) -> int:
+        give_up = time.monotonic() + _LOCK_PATIENCE
+        while (code := self._call(call)) and is_locked(call.log):
+            if self._is_over() or time.monotonic() >= give_up:
+                break
+            time.sleep(_PAUSE)
+        if code:
+            explain(call.log, self.job)
+        return code
+
+    def _is_over(self) -> bool:
+        if time.monotonic() >= self._deadline:
+            self._time_out()
+        return self._ending is not None
 
     def _call(self, call: Call) -> int:
         try:
@@ -193,10 +198,8 @@ class DBTExecution:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
-                    return process.wait(timeout=0.1)
-                if time.monotonic() >= self._deadline:
-                    self._time_out()
-                if self._ending:
+                    return process.wait(timeout=_PAUSE)
+                if self._is_over():
                     return end(process, self.world.cancel_grace)
         finally:
             process.signal_group(signal.SIGKILL)  # whatever dbt left behind
@@ -217,95 +220,13 @@ def timed_out(seconds: int) -> str:
     )
 
 
-def plan(run: Run, job: DBTJob) -> Iterator[Planned]:
-    """Say what the steps of a run are. The first ones are those that dbt Cloud prepares it with."""
-    overrides = run.trigger.overrides
-    schema = overrides.schema_override
-    profile = f"Create profile from connection {job.profile().connection}"
-    yield Planned("Clone git repository", note=f"Using the dbt project in {job.project_dir}")
-    yield Planned(f"{profile} (override schema to '{schema}')" if schema else profile)
-    if any((Path(job.project_dir) / name).is_file() for name in _PACKAGES):
-        yield Planned.invoke(_DEPS)
-    else:
-        yield Planned(f"Invoke dbt with `{_DEPS}`", note="This project has no packages")
-    yield from _retried(run.retried_run) if run.retried_run else _commands(run, job)
-    docs = overrides.generate_docs_override
-    if job.generate_docs if docs is None else docs:
-        yield Planned.invoke(_DOCS, is_decisive=False)
-
-
-def _commands(run: Run, job: DBTJob) -> Iterator[Planned]:
-    for text in run.trigger.overrides.steps_override or job.steps:
-        yield Planned.invoke(text)
-
-
-def _retried(failed: Run) -> Iterator[Planned]:
-    step = failed.failed_step
-    yield Planned.invoke(_RETRY, state=step.target_path if step else None)
-    for text in failed.skipped:
-        yield Planned.invoke(text)
-
-
-def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
-    """Build the environment of dbt: that of the server, the job's own, and what dbt Cloud tells."""
-    overrides = run.trigger.overrides
-    told = {
-        "DBT_CLOUD_ACCOUNT_ID": world.account_id,
-        "DBT_CLOUD_PROJECT_ID": run.job.project_id,
-        "DBT_CLOUD_ENVIRONMENT_ID": run.job.environment_id,
-        "DBT_CLOUD_ENVIRONMENT_NAME": "Local",
-        "DBT_CLOUD_ENVIRONMENT_TYPE": "deployment",
-        "DBT_CLOUD_INVOCATION_CONTEXT": "prod",
-        "DBT_CLOUD_JOB_ID": run.job.id,
-        "DBT_CLOUD_RUN_ID": run.id,
-        "DBT_CLOUD_RUN_REASON": run.trigger.cause,
-        "DBT_CLOUD_RUN_REASON_CATEGORY": _reason_category(run),
-        "DBT_CLOUD_GIT_BRANCH": overrides.git_branch,
-        "DBT_CLOUD_GIT_SHA": overrides.git_sha,
-        "DBT_CLOUD_PR_ID": _pull_request(run),
-    }
-    cloud = {name: str(value) for name, value in compact(told).items()}
-    # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
-    recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
-    return {**job_environment(job), **cloud, **recorded}
-
-
-def job_environment(job: DBTJob) -> dict[str, str]:
-    """Build what the environments of a job's steps have in common."""
-    inherited = environment(job.env)
-    return {
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        **{name: inherited[name] for name in inherited if not name.startswith(_NOT_INHERITED)},
-        "DBT_USE_COLORS": "false",
-        "DBT_PROJECT_DIR": str(job.project_dir),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
 def warm_up(world: World) -> None:
     """Import dbt and load what it has parsed before a run needs it."""
     described = [job.described for job in world.jobs.values()]
     jobs = [job for job in described if isinstance(job, DBTJob)]
-    world.dbt.adapters = frozenset(a for job in jobs for a in job.profile().adapters)
+    world.dbt.adapters |= {a for job in jobs for a in job.profile().adapters}
     for job in jobs[:1]:
-        world.dbt.prepare(job_environment(job), kept(job))
-
-
-def _reason_category(run: Run) -> str:
-    overrides = run.trigger.overrides
-    names = ("github_pull_request", "gitlab_merge_request", "azure_pull_request")
-    return next((name for name in names if getattr(overrides, f"{name}_id") is not None), "other")
-
-
-def _pull_request(run: Run) -> int | None:
-    overrides = run.trigger.overrides
-    ids = (
-        overrides.github_pull_request_id,
-        overrides.gitlab_merge_request_id,
-        overrides.azure_pull_request_id,
-        overrides.non_native_pull_request_id,
-    )
-    return next((number for number in ids if number is not None), None)
+        world.dbt.prepare(job.installed(), job_environment(job), kept(job))
 
 
 def end(process: Process, grace: float) -> int:

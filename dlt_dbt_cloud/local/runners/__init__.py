@@ -1,0 +1,1 @@
+"""Carries out the runs of jobs: real dbt, warm, or a script."""

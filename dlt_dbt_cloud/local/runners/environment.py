@@ -1,0 +1,66 @@
+"""The environment of dbt: that of the server, the job's own, and what dbt Cloud tells."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.runners.profiles import environment
+from dlt_dbt_cloud.local.state.records import Run, compact
+from dlt_dbt_cloud.local.state.world import World
+
+# The first would beat the variables of a step, with the other one dbt can't read YAML.
+_NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
+
+
+def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
+    """Build the environment of dbt: that of the server, the job's own, and what dbt Cloud tells."""
+    overrides = run.trigger.overrides
+    told = {
+        "DBT_CLOUD_ACCOUNT_ID": world.account_id,
+        "DBT_CLOUD_PROJECT_ID": run.job.project_id,
+        "DBT_CLOUD_ENVIRONMENT_ID": run.job.environment_id,
+        "DBT_CLOUD_ENVIRONMENT_NAME": "Local",
+        "DBT_CLOUD_ENVIRONMENT_TYPE": "deployment",
+        "DBT_CLOUD_INVOCATION_CONTEXT": "prod",
+        "DBT_CLOUD_JOB_ID": run.job.id,
+        "DBT_CLOUD_RUN_ID": run.id,
+        "DBT_CLOUD_RUN_REASON": run.trigger.cause,
+        "DBT_CLOUD_RUN_REASON_CATEGORY": _reason_category(run),
+        "DBT_CLOUD_GIT_BRANCH": overrides.git_branch,
+        "DBT_CLOUD_GIT_SHA": overrides.git_sha,
+        "DBT_CLOUD_PR_ID": _pull_request(run),
+    }
+    cloud = {name: str(value) for name, value in compact(told).items()}
+    # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
+    recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
+    return {**job_environment(job), **cloud, **recorded}
+
+
+def job_environment(job: DBTJob) -> dict[str, str]:
+    """Build what the environments of a job's steps have in common."""
+    inherited = environment(job.env)
+    return {
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **{name: inherited[name] for name in inherited if not name.startswith(_NOT_INHERITED)},
+        "DBT_USE_COLORS": "false",
+        "DBT_PROJECT_DIR": str(job.project_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _reason_category(run: Run) -> str:
+    overrides = run.trigger.overrides
+    names = ("github_pull_request", "gitlab_merge_request", "azure_pull_request")
+    return next((name for name in names if getattr(overrides, f"{name}_id") is not None), "other")
+
+
+def _pull_request(run: Run) -> int | None:
+    overrides = run.trigger.overrides
+    ids = (
+        overrides.github_pull_request_id,
+        overrides.gitlab_merge_request_id,
+        overrides.azure_pull_request_id,
+        overrides.non_native_pull_request_id,
+    )
+    return next((number for number in ids if number is not None), None)

@@ -1,0 +1,90 @@
+"""Finds the dbt that runs the steps: in this Python, on PATH, or where a job says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
+
+# As the `dbt` script does it: the folder that it is called in is no place to import from.
+_CALL: Final = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; "
+    "from dbt.cli.main import cli; cli(prog_name='dbt')"
+)
+_VERSION: Final = "from importlib.metadata import version; print(version('dbt-core'))"
+# Where a path is long or has spaces, the script is one of a shell that calls Python.
+_PYTHON: Final = re.compile(rb"""\A\#!(?:/bin/sh\s+'''exec'\s+"?)?(/[^\n"]*?python[\d.]*)""")
+
+
+@dataclass(frozen=True)
+class DBT:
+    """A dbt that can be called.
+
+    Attributes:
+        command: What to call, before the arguments.
+        python: The Python that imports it, None if it is another kind of program.
+    """
+
+    command: tuple[str, ...]
+    python: str | None
+
+    def version(self) -> str:
+        """Find its version, without importing it: that takes seconds.
+
+        Raises:
+            LocalDBTCloudException: It is none.
+        """
+        if self.python == sys.executable:
+            return metadata.version("dbt-core")
+        call = [self.python, "-c", _VERSION] if self.python else [*self.command, "--version"]
+        try:
+            done = subprocess.run(call, capture_output=True, text=True, check=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as e:
+            raise LocalDBTCloudException(f"{self.command[0]} is no dbt that runs. {e}") from e
+        found = re.search(r"\d+\.\d+\.\d+\S*", done.stdout + done.stderr)
+        return found[0] if found else "unknown"
+
+
+def find_dbt(path: str | None) -> DBT:
+    """Find the dbt of a job.
+
+    Args:
+        path: Where it is, or its name on PATH. Without, it is that of this Python, or else the one
+            on PATH.
+
+    Raises:
+        LocalDBTCloudException: There is none.
+    """
+    if path is None and _is_here():
+        return DBT((sys.executable, "-c", _CALL), sys.executable)
+    found = shutil.which(path or "dbt")
+    if found:
+        return DBT((found,), _python_of(Path(found)))
+    if path is None:
+        raise LocalDBTCloudException(
+            "dbt is not installed: pip install 'dlt-dbt-cloud[local-duckdb]', or dbt-core and the "
+            "adapter of your destination. If it is in another environment, name it: "
+            "dbt='/path/to/bin/dbt'."
+        )
+    raise LocalDBTCloudException(f"There is no program {path}. Name the dbt of an environment.")
+
+
+def _is_here() -> bool:
+    try:
+        metadata.version("dbt-core")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _python_of(script: Path) -> str | None:
+    with script.open("rb") as file:
+        found = _PYTHON.match(file.read(512))
+    return found[1].decode() if found else None
