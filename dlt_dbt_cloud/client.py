@@ -11,10 +11,11 @@ import dlt
 
 from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE, Page
-from dlt_dbt_cloud._http.responses import object_of, page_of, parse_json
+from dlt_dbt_cloud._http.responses import object_of, parse_json, typed
 from dlt_dbt_cloud._http.transport import Transport
 from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
+from dlt_dbt_cloud._values import dict_of, int_of
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     is_loopback,
@@ -196,7 +197,7 @@ class DBTCloudClientV2:
             step: Index of a step, from 1. By default the last.
         """
         path = self._run_path(run_id, "artifacts/")
-        paths = page_of(path, {"data": self._data(path, step=step) or []}).items
+        paths: list[Any] = typed(list, "a list", self._data(path, step=step) or [], path)
         return [item for item in paths if isinstance(item, str)]
 
     def get_artifact(self, run_id: int | str, path: str, *, step: int | None = None) -> Any:
@@ -236,10 +237,11 @@ class DBTCloudClientV2:
         return self._read(self._transport.send, "GET", path, params=_query(query))["data"]
 
     def _page(self, name: str, query: Mapping[str, Any]) -> Page[dict[str, Any]]:
-        path = self._account_path(name)
-        params = _query({"limit": PAGE, **query})
-        page = page_of(path, self._read(self._transport.send, "GET", path, params=params))
-        return Page([object_of(path, item) for item in page.items], page.total)
+        path, params = self._account_path(name), _query({"limit": PAGE, **query})
+        envelope = self._read(self._transport.send, "GET", path, params=params)
+        items: list[Any] = typed(list, "a list", envelope["data"], path)
+        total = dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count")
+        return Page([object_of(path, item) for item in items], int_of(total))
 
     def _items(self, name: str, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yields what is on all pages. The API may send fewer items than were requested."""

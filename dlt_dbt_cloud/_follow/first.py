@@ -33,14 +33,21 @@ async def _may_be_new(io: IO, api: RunsApi, run_id: int) -> bool:
 async def first_reads(
     io: IO, api: RunsApi, run_ids: list[int], limits: Limits
 ) -> dict[int, DBTCloudRun]:
-    """Returns runs by their ids: a list for each hundred, and those alone that it doesn't show."""
+    """Returns runs by their ids."""
+    runs = await listed(io, api, run_ids, Patience(limits.outage_timeout))
+    for run_id in run_ids:
+        if run_id not in runs:
+            runs[run_id] = await first_read(io, api, run_id, limits)
+    return runs
+
+
+async def listed(
+    io: IO, api: RunsApi, run_ids: list[int], patience: Patience
+) -> dict[int, DBTCloudRun]:
+    """Returns those of the runs that lists show, by their ids: one list for every hundred."""
     runs: dict[int, DBTCloudRun] = {}
-    patience = Patience(limits.outage_timeout)
     for start in range(0, len(run_ids), PAGE):
         chunk = run_ids[start : start + PAGE]
         page = await retry(io, patience, api.get_runs, pk__in=chunk, limit=PAGE)
         runs.update({run.id: run for run in page.items if run.id in chunk})
-    for run_id in run_ids:
-        if run_id not in runs:
-            runs[run_id] = await first_read(io, api, run_id, limits)
     return runs

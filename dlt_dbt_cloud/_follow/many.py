@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from dlt_dbt_cloud._api import PAGE, RunsApi
+from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._follow.first import listed
 from dlt_dbt_cloud._follow.schedule import poll_interval
 from dlt_dbt_cloud._follow.wait import LAST_POLL, REFUSAL_GRACE, Limits, unreachable
-from dlt_dbt_cloud._io import IO, logger, retry
+from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudHTTPException
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -47,17 +48,14 @@ class FollowMany:
 
     async def _read(self, started: float) -> None:
         waiting = [run.id for run in self.in_progress]
-        for chunk in (waiting[start : start + PAGE] for start in range(0, len(waiting), PAGE)):
-            try:
-                page = await retry(
-                    self.io, self.limits.patience, self.api.get_runs, pk__in=chunk, limit=PAGE
-                )
-            except DBTCloudAPIException as error:
-                self.limits.check(self.io, started, self.in_progress)
-                raise unreachable(error, self.in_progress) from error
-            read = {run.id for run in page.items if run.id in chunk}
-            self._saw(run for run in page.items if run.id in read)
-            for run_id in set(chunk) - read:
+        try:
+            read = await listed(self.io, self.api, waiting, self.limits.patience)
+        except DBTCloudAPIException as error:
+            self.limits.check(self.io, started, self.in_progress)
+            raise unreachable(error, self.in_progress) from error
+        self._saw(read.values())
+        for run_id in waiting:
+            if run_id not in read:
                 await self._read_alone(run_id)
 
     async def _read_alone(self, run_id: int) -> None:

@@ -79,18 +79,15 @@ class Follow:
                     if self.order and self.io.now() >= self.look_at:
                         run = await self._look(self.order, run)
                     if run.in_progress:
-                        await self._pause(run)
+                        usual = None if self.watch.collector else self.watch.usual  # live: fresh
+                        limit, waited = self.limits.wait_seconds, self.io.now() - self.started
+                        pause = poll_interval(waited, limit, run.run_seconds, usual)
+                        await self.io.sleep(pause, is_poll=True)
                         run = await self._read(run)
                 other = await self._other(run)
                 if other.id == run.id:
                     return run
                 run = other
-
-    async def _pause(self, run: DBTCloudRun) -> None:
-        usual = None if self.watch.shows_progress else self.watch.usual
-        waited = self.io.now() - self.started
-        interval = poll_interval(waited, self.limits.wait_seconds, run.run_seconds, usual)
-        await self.io.sleep(interval, is_poll=True)
 
     async def _read(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run as it is now."""
@@ -101,7 +98,8 @@ class Follow:
         except DBTCloudAPIException as error:
             if self.io.now() < self.limits.deadline:
                 raise unreachable(error, [run]) from error
-            with suppress(DBTCloudAPIException):  # once more, briefly
+            with suppress(DBTCloudAPIException):  # once more, briefly, and not with others
+                read = self.api.get_run_status
                 run = await self.last_io.call(read, run.id, include_related=related)
         self.watch.saw(run)
         if run.in_progress:

@@ -20,6 +20,7 @@ class Watch:
         is_own: Whether the call may cancel the run.
         order: What the run is created for, None if another call created it.
         usual: How long runs of the job usually take.
+        collector: What shows the progress live, None to show none.
     """
 
     def __init__(self, io: IO, collector: Collector | None = None) -> None:
@@ -27,24 +28,19 @@ class Watch:
         self.is_own = False
         self.order: Order | None = None
         self.usual: UsualTimes | None = None
-        self._io, self._collector = io, collector
+        self._io, self.collector = io, collector
         self._progress: Progress | None = None
 
     @property
     def shows_steps(self) -> bool:
         """Whether somebody sees the steps: they make an answer heavy."""
-        return self._collector is not None or logger.isEnabledFor(logging.INFO)
-
-    @property
-    def shows_progress(self) -> bool:
-        """Whether the progress is shown live, so that it is to be fresh."""
-        return self._collector is not None
+        return self.collector is not None or logger.isEnabledFor(logging.INFO)
 
     @contextmanager
     def shown(self, run: DBTCloudRun) -> Iterator[None]:
         """Shows the progress of a run."""
         title = f"dbt Cloud job {run.job_name}"
-        with Progress(self._collector, title, self._io, self.usual) as self._progress:
+        with Progress(self.collector, title, self._io, self.usual) as self._progress:
             self.saw(run)
             yield
         self._progress = None

@@ -43,8 +43,11 @@ def pattern_of(token: str) -> re.Pattern[str]:
     """Returns a pattern of the token: plain, in base64, escaped for URL, HTML, JSON or a mix."""
     if len(token) < MIN_LENGTH:
         return re.compile(r"(?!)")
-    plain = "".join(f"(?:{'|'.join(_spellings(char))})" for char in token)
-    return re.compile("|".join([plain, *dict.fromkeys(_base64_patterns(token))]))
+    patterns = ["".join(f"(?:{'|'.join(_spellings(char))})" for char in token)]
+    for core in _base64_cores(token):  # in each alphabet and escaped for a URL
+        other = {"+": r"(?:\+|-|%2[bB])", "/": "(?:/|_|%2[fF])"}
+        patterns.append("".join(other.get(char, char) for char in core))
+    return re.compile("|".join(patterns))
 
 
 def _spellings(char: str) -> Iterator[str]:
@@ -66,9 +69,3 @@ def _base64_cores(token: str) -> Iterator[str]:
         whole = base64.b64encode(data[: len(data) // 3 * 3]).decode()
         # Its first characters depend on what stands before the token.
         yield whole[(0, 2, 3)[before] :]
-
-
-def _base64_patterns(token: str) -> Iterator[str]:
-    """Yields patterns of these, in each alphabet and escaped for a URL."""
-    for core in _base64_cores(token):
-        yield "".join({"+": r"(?:\+|-|%2[bB])", "/": "(?:/|_|%2[fF])"}.get(c, c) for c in core)

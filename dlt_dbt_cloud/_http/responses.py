@@ -16,8 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
 
-from dlt_dbt_cloud._api import Page
-from dlt_dbt_cloud._values import dict_of, int_of, printable
+from dlt_dbt_cloud._values import dict_of, printable
 from dlt_dbt_cloud.exceptions import (
     DBTCloudConnectionException,
     DBTCloudHTTPException,
@@ -76,12 +75,6 @@ def parse_json(text: str) -> Any:
         text = json.dumps(data, ensure_ascii=False)
         return json.loads(text.encode("utf-8", errors="replace"))
     return data
-
-
-def page_of(url: str, envelope: Mapping[str, Any]) -> Page[Any]:
-    """Returns a page of a list, or raises a `DBTCloudResponseException`."""
-    total = int_of(dict_of(dict_of(envelope.get("extra")).get("pagination")).get("total_count"))
-    return Page(typed(list, "a list", envelope["data"], url), total)
 
 
 def typed(kind: type[T], name: str, data: Any, url: str) -> T:
@@ -201,8 +194,11 @@ def connection_exception(
     bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
     is_permanent = unknown_host or bad_certificate or is_unsendable
     hint = f" {HOST_HINT}" if unknown_host else ""
+    # urllib3's innermost error, without the connection that it names.
+    innermost = [cause for cause in causes if isinstance(cause, Urllib3Error)] or causes
+    text = re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", str(innermost[-1]))
     return DBTCloudConnectionException(
-        redact(f"No answer to {method} {url}: {_reason(causes)}.{hint}"),
+        redact(f"No answer to {method} {url}: {shortened(text).rstrip('.')}.{hint}"),
         url=redact(url),
         is_transient=not is_permanent,
         may_have_acted=not (never_sent or bad_certificate),
@@ -215,13 +211,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         inner = [arg for arg in error.args if isinstance(arg, BaseException)]
         error = getattr(error, "reason", None) or next(iter(inner), error.__cause__)
         error = error if isinstance(error, BaseException) else None
-
-
-def _reason(causes: list[BaseException]) -> str:
-    """Returns the message of urllib3's innermost error, without the connection that it names."""
-    innermost = [cause for cause in causes if isinstance(cause, Urllib3Error)] or causes
-    text = str(innermost[-1])
-    return shortened(re.sub(r"^.*?(Connection|Pool)\(.*?\): ", "", text)).rstrip(".")
 
 
 def shortened(text: str) -> str:

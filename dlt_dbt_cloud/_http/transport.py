@@ -149,7 +149,8 @@ class Transport:
         self._max_file = max_file
         self._trust_env = trust_env
         self._auth = TokenAuth(api_token)
-        self._owned = (os.getpid(), self._new_session())
+        self._sessions: dict[int, Session] = {}
+        self._session()
 
     def send(
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None
@@ -198,17 +199,15 @@ class Transport:
 
     def _session(self) -> Session:
         """Returns the session of this process: two must not write to one connection."""
-        if self._owned[0] != os.getpid():
-            self._owned = (os.getpid(), self._new_session())
-        return self._owned[1]
-
-    def _new_session(self) -> Session:
+        if found := self._sessions.get(os.getpid()):
+            return found
         session = OneHostSession(raise_for_status=False)
         session.auth, session.trust_env = self._auth, self._trust_env
         # The jar of cookies is not safe across threads, and the API needs none.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             session.mount(scheme, TimedAdapter(pool_maxsize=THREADS))
+        self._sessions = {os.getpid(): session}
         return session
 
 

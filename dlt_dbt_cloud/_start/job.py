@@ -28,13 +28,12 @@ async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where:
     if matches:
         several = f"{len(matches)} jobs are named {name!r}"
         problem = f"{several}: set `project_id`, `environment_id` or `job_id`."
-    more = [f"  and {len(found) - MAX_JOBS_LISTED} more"] if len(found) > MAX_JOBS_LISTED else []
-    message = "\n".join([problem, *map(_line, found[:MAX_JOBS_LISTED]), *more])
-    raise DBTCloudJobNotUniqueException(message, job_name=name, matches=matches)
-
-
-def _line(job: dict[str, Any]) -> str:
-    return (
+    lines = [
         f"  {str_of(job.get('name'))!r}: job_id {job.get('id')},"
         f" project_id {job.get('project_id')}, environment_id {job.get('environment_id')}"
-    )
+        for job in found[:MAX_JOBS_LISTED]
+    ]
+    if len(found) > MAX_JOBS_LISTED:
+        lines.append(f"  and {len(found) - MAX_JOBS_LISTED} more")
+    message = "\n".join([problem, *lines])
+    raise DBTCloudJobNotUniqueException(message, job_name=name, matches=matches)

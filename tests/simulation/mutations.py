@@ -355,14 +355,14 @@ MUTANTS = (
     Mutant(
         "a run of many that is lost is read alone",
         "_follow/many.py",
-        "for run_id in set(chunk) - read:",
+        "for run_id in waiting:",
         "for run_id in ():",
     ),
     Mutant(
         "a list of many may bring others",
-        "_follow/many.py",
-        "self._saw(run for run in page.items if run.id in read)",
-        "self._saw(page.items)",
+        "_follow/first.py",
+        "for run in page.items if run.id in chunk}",
+        "for run in page.items}",
     ),
     Mutant(
         "a vanished run is given up",
