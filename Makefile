@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-lowest test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-lowest test-wheel clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,24 @@ mutants: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks
 
+# Other projects' clients, as PyPI has them, against the local dbt Cloud. Each has an environment of
+# its own. What they forget to say that they need is here.
+CLIENT_dbtc := dbtc "pyarrow<22"
+CLIENT_dbt-cloud-cli := dbt-cloud-cli
+CLIENT_airflow := apache-airflow-providers-dbt-cloud
+CLIENT_prefect := prefect-dbt "dbt-core<1.12"
+CLIENT_dagster := dagster-dbt python-dateutil
+CLIENTS := dbtc dbt-cloud-cli airflow prefect dagster
+
+test-clients: $(VENV)/installed
+	$(MAKE) --jobs 2 --no-print-directory $(CLIENTS:%=$(VENV)-clients/%/installed)
+	CLIENT_ENVIRONMENTS=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients
+
+$(VENV)-clients/%/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(CLIENT_$*)
+	touch $@
+
 # The lowest versions that the package declares, with the unit tests of what needs no extra.
 UNIT := cli follow http report settings start test_jobs.py
 test-lowest: pyproject.toml
@@ -75,4 +93,4 @@ test-wheel: $(VENV)/installed
 	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-wheel dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-wheel dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
