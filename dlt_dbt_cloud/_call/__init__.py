@@ -162,8 +162,9 @@ class Call:
 
 
 def tell(found: DBTCloudRun) -> None:
-    """Logs the outcome of a run."""
-    logger.log(logging.INFO if found.is_success else logging.ERROR, "%s", found)
+    """Logs the outcome of a run in a line: `print(run)` and the exception have the report."""
+    level = logging.INFO if found.is_success else logging.ERROR
+    logger.log(level, "%s", found.summary, extra={"dbt_cloud_run": found})
 
 
 def _run_of(run: Mapping[str, Any] | int | str) -> DBTCloudRun | int | str:

@@ -19,7 +19,6 @@ from dlt_dbt_cloud._cli.commands import Answer, ExitCode, exit_code_of
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
 from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
-from dlt_dbt_cloud.run import DBTCloudRun
 
 CONNECTION: Final = ("account_id", "base_api_url", "outage_timeout")
 JOB: Final = ("project_id", "environment_id")
@@ -94,7 +93,7 @@ def _answer_to(error: BaseException, exit_code: int) -> Answer:
 def _log_to_stderr() -> Iterator[None]:
     """Shows what happens as it happens, as plain lines."""
     handler = logging.StreamHandler()
-    handler.addFilter(lambda record: not isinstance(record.args, DBTCloudRun))  # is the answer
+    handler.addFilter(lambda record: not hasattr(record, "dbt_cloud_run"))  # is the answer
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
