@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         run_dbt_cloud_job,
         wait_for_dbt_cloud_runs,
     )
-    from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
+    from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
 
 __all__ = [
     "DBTCloudAPIException",
@@ -49,6 +49,7 @@ __all__ = [
     "DBTCloudResponseException",
     "DBTCloudRun",
     "DBTCloudRunCancelledException",
+    "DBTCloudRunError",
     "DBTCloudRunException",
     "DBTCloudRunFailedException",
     "DBTCloudRunKeyException",

@@ -40,6 +40,9 @@ def run_dbt_cloud_job(
     run_key: str | None = None,
     run_key_window: float = DBTCloudConfiguration.run_key_window,
     pipeline: dlt.Pipeline | None = None,
+    progress: str = DBTCloudConfiguration.progress,
+    logs: bool = DBTCloudConfiguration.logs,
+    notify: bool = DBTCloudConfiguration.notify,
     stop: threading.Event | None = None,
     **overrides: Unpack[TriggerOverrides],
 ) -> "DBTCloudRun":
@@ -73,6 +76,10 @@ def run_dbt_cloud_job(
         run_key_window: How old a run with the same `run_key` may be, in seconds.
         pipeline: Stands for its last load, and brings its section of the settings and its progress.
             What another process has loaded is looked up in the destination.
+        progress: `off` for a silent wait. By default it shows in the pipeline's own `progress=`,
+            else in a line that lives, or in a few lines where standard error is no terminal.
+        logs: Whether the log of each step is shown as it is written.
+        notify: Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.
         stop: Ends the call when set, from any thread.
         overrides: What is different from the job, e.g. `schema_override="ci"`.
 
@@ -107,6 +114,8 @@ def get_dbt_cloud_run_status(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    progress: str = DBTCloudConfiguration.progress,
+    logs: bool = DBTCloudConfiguration.logs,
     stop: threading.Event | None = None,
 ) -> "DBTCloudRun":
     """Returns a run, by default when it has finished: reattaches to a run in progress.
@@ -119,6 +128,8 @@ def get_dbt_cloud_run_status(
         wait_timeout: Maximum wait in seconds.
         raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
             error.
+        progress: `off` for a silent wait.
+        logs: Whether the log of each step is shown as it is written.
         stop: Ends the call when set, from any thread.
 
     Returns:
@@ -146,6 +157,7 @@ def wait_for_dbt_cloud_runs(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    progress: str = DBTCloudConfiguration.progress,
     stop: threading.Event | None = None,
 ) -> list["DBTCloudRun"]:
     """Waits for many runs at once, and returns them in the same order when all have finished.
@@ -159,6 +171,7 @@ def wait_for_dbt_cloud_runs(
         wait_seconds: Maximum polling interval in seconds.
         wait_timeout: Maximum wait in seconds.
         raise_on_failure: Whether a run that did not succeed raises, after all have finished.
+        progress: `off` for a silent wait.
         stop: Ends the call when set, from any thread.
 
     Raises:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Iterable
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
+from dlt_dbt_cloud._follow.lines import Tally
+from dlt_dbt_cloud._follow.progress import Progress, rest
 from dlt_dbt_cloud._follow.schedule import poll_interval
 from dlt_dbt_cloud._follow.wait import LAST_POLL, REFUSAL_GRACE, Limits, unreachable
 from dlt_dbt_cloud._io import IO, logger, retry
@@ -15,12 +17,14 @@ class FollowMany:
 
     Attributes:
         runs: The runs by id, as last read.
+        progress: What shows the wait, None to show nothing.
         errors: Why runs could not be read to their end, by id.
     """
 
     def __init__(self, io: IO, api: RunsApi, limits: Limits, runs: dict[int, DBTCloudRun]) -> None:
         self.io = io.until(limits.deadline + LAST_POLL)
         self.api, self.limits, self.runs = api, limits, runs
+        self.progress: Progress | Tally | None = None
         self.errors: dict[int, DBTCloudAPIException] = {}
         self._told: set[int] = set()
         self._lost_since: dict[int, float] = {}
@@ -43,7 +47,8 @@ class FollowMany:
             self.limits.check(self.io, started, self.in_progress)
             if self.in_progress:
                 interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
-                await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
+                seconds = min(interval, self.limits.deadline - self.io.now())
+                await rest(self.io, seconds, self.progress)
 
     async def _read(self, started: float) -> None:
         waiting = [run.id for run in self.in_progress]

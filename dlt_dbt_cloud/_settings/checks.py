@@ -16,6 +16,9 @@ from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 """Settings that must not be 0: nothing would be in time, or small enough."""
 
+CHOICES: Final = {"progress": ("auto", "off")}
+"""Settings that are one of a few words."""
+
 URL: Final = re.compile(
     r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\w:.]+\]|\w[\w.-]*)(?::[0-9]{1,5})?)"
     r"(?:(?P<prefix>(?:/[^/?#]+)*?)/api(?:/v2)?)?/*"
@@ -34,7 +37,9 @@ def checked(name: str, hint: Any, value: Any) -> Any:
         return None
     if kind is str and name.endswith("_id"):  # a run or a job stands for its id
         return str(checked_id(name, value.get("id") if isinstance(value, Mapping) else value))
-    if kind is str:
+    if name in CHOICES:
+        expected, is_right = " or ".join(f"`{it}`" for it in CHOICES[name]), value in CHOICES[name]
+    elif kind is str:
         expected, is_right = "a text", isinstance(value, str | int | float)
         value = str(value)
     elif kind is bool:

@@ -15,7 +15,7 @@ from dlt_dbt_cloud.exceptions import (
 )
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
 from dlt_dbt_cloud.run.html import fragment, page
-from dlt_dbt_cloud.run.log import DBTCloudError
+from dlt_dbt_cloud.run.log import DBTCloudRunError
 from dlt_dbt_cloud.run.markdown import markdown_of
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.reading import read
@@ -24,9 +24,9 @@ from dlt_dbt_cloud.run.text import text_of
 
 __all__ = [
     "STATUSES",
-    "DBTCloudError",
     "DBTCloudNode",
     "DBTCloudRun",
+    "DBTCloudRunError",
     "DBTCloudRunStatus",
     "LoadedTables",
     "UsualTimes",
@@ -46,7 +46,7 @@ class DBTCloudRun(RunFields):
         warned_nodes: Those that dbt warned of, also in a run that succeeded.
         slowest_nodes: Those that took longest.
         counts: Number of nodes by outcome: `PASS`, `WARN`, `ERROR`, `SKIP`.
-        error: Why the run failed before its first node, a `DBTCloudError`. None if it did not.
+        error: Why the run failed before its first node, a `DBTCloudRunError`. None if it did not.
         errors: The same of all its steps.
         triggered_by: Who triggered it.
         cancelled_by: Who cancelled it.

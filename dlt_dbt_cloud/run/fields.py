@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, seconds, str_of
-from dlt_dbt_cloud.run.log import DBTCloudError, error_in, logged_counts
+from dlt_dbt_cloud.run.log import DBTCloudRunError, error_in, logged_counts
 from dlt_dbt_cloud.run.node import DBTCloudNode, counts_of
 from dlt_dbt_cloud.run.status import STATUSES, DBTCloudRunStatus, UsualTimes
 
@@ -215,18 +215,18 @@ class RunFields(dict[str, Any]):
         return {name: sum(counts.get(name, 0) for counts in logged) for name in names}
 
     @property
-    def errors(self) -> tuple[DBTCloudError, ...]:
+    def errors(self) -> tuple[DBTCloudRunError, ...]:
         """Why steps failed before their first node. dbt Cloud's own message if no step did."""
         if not self.is_error or self.failed_nodes:
             return ()
         found = [error for step in self.failed_steps if (error := error_in(step))]
         message = str_of(self.get("status_message"))
         if not found and not self.failed_steps and message:
-            return (DBTCloudError("platform", message),)
+            return (DBTCloudRunError("platform", message),)
         return tuple(found)
 
     @property
-    def error(self) -> DBTCloudError | None:
+    def error(self) -> DBTCloudRunError | None:
         """Why the run failed before the first node: the first of `errors`, None if it did not."""
         return next(iter(self.errors), None)
 

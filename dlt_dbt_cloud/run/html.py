@@ -7,7 +7,7 @@ from typing import Final
 from dlt_dbt_cloud._values import clock, seconds, str_of
 from dlt_dbt_cloud.run.elements import Html, bar, el, join, link, pill, table
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields, step_name
-from dlt_dbt_cloud.run.log import DBTCloudError, shortened, text_of_log
+from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened, text_of_log
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, StepLine, details, more
 from dlt_dbt_cloud.run.timeline import timeline
@@ -103,7 +103,7 @@ def _rest(nodes: Sequence[DBTCloudNode], shown: int) -> list[Html]:
     return [el("p", rest)] if rest else []
 
 
-def _error(error: DBTCloudError) -> Html:
+def _error(error: DBTCloudRunError) -> Html:
     title = [pill(error.kind, "bad"), " ", el("strong", "before the first node"), " ", error.place]
     hint = [el("p", error.hint)] if error.hint else []
     return el("details", el("summary", *title), _pre(error.message), *hint, open=True)

@@ -50,7 +50,7 @@ MESSAGE_KINDS: Final = (
 """What else dbt gives up for, by its message."""
 
 
-class DBTCloudError(NamedTuple):
+class DBTCloudRunError(NamedTuple):
     """Why a run failed before its first node.
 
     Attributes:
@@ -114,7 +114,7 @@ def places_in(step: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return places
 
 
-def error_in(step: Mapping[str, Any]) -> DBTCloudError | None:
+def error_in(step: Mapping[str, Any]) -> DBTCloudRunError | None:
     """Returns why a failed step gave up before its first node, None if it got further."""
     text = text_of_log(step)
     begin = None
@@ -139,14 +139,14 @@ def _block(text: str) -> Iterator[str]:
         yield line.rstrip()
 
 
-def _error(step_name: str, message: str) -> DBTCloudError:
+def _error(step_name: str, message: str) -> DBTCloudRunError:
     by_step = (kind for kind, names in KINDS if names.search(step_name))
     by_message = (kind for kind, texts in MESSAGE_KINDS if texts.search(message))
     fusion = FUSION_PLACE.search(message)
     file = FILE.search(message) or YAML_FILE.search(message)
     line = JINJA_LINE.search(message) or YAML_LINE.search(message)
     adapter = ADAPTER.search(message)
-    return DBTCloudError(
+    return DBTCloudRunError(
         kind=next(by_step, None) or next(by_message, "other"),
         message=message,
         file=fusion[1] if fusion else (file[1] if file else ""),

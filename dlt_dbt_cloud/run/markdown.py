@@ -6,7 +6,7 @@ from typing import Final
 
 from dlt_dbt_cloud._values import str_of
 from dlt_dbt_cloud.run.fields import RunFields
-from dlt_dbt_cloud.run.log import DBTCloudError, shortened
+from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, details, more
 
@@ -37,7 +37,7 @@ def _lines(reading: Reading, run: RunFields) -> Iterator[str]:
         yield from ("", escaped(f"Load of pipeline {run.load.pipeline_name}: {rows}"))
 
 
-def _error(error: DBTCloudError) -> Iterator[str]:
+def _error(error: DBTCloudRunError) -> Iterator[str]:
     place = f" in `{_code(error.place)}`" if error.place else ""
     yield from ("", f"❌ Failed before the first node: {escaped(error.kind)}{place}")
     yield from ("", *_block(error.message))

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._values import clock, str_of
 from dlt_dbt_cloud.run.fields import RunFields, step_name
-from dlt_dbt_cloud.run.log import DBTCloudError, log_tail
+from dlt_dbt_cloud.run.log import DBTCloudRunError, log_tail
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.status import DBTCloudRunStatus
 
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     notes: tuple[str, ...]
     steps: tuple[StepLine, ...]
     counts: dict[str, int]
-    errors: tuple[DBTCloudError, ...]
+    errors: tuple[DBTCloudRunError, ...]
     failed: tuple[DBTCloudNode, ...]
     warned: tuple[DBTCloudNode, ...]
     slowest: tuple[DBTCloudNode, ...]

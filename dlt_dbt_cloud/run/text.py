@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from dlt_dbt_cloud._values import str_of
-from dlt_dbt_cloud.run.log import DBTCloudError, shortened
+from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, StepLine, more
 
@@ -25,7 +25,7 @@ def text_of(reading: Reading) -> Iterator[str]:
         yield f"See {reading.url}"
 
 
-def _error(error: DBTCloudError) -> Iterator[str]:
+def _error(error: DBTCloudRunError) -> Iterator[str]:
     place = f" in {error.place}" if error.place else ""
     yield f"Failed before the first node: {error.kind}{place}"
     yield from _indented(error.message.splitlines())

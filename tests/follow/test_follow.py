@@ -29,6 +29,7 @@ from dlt_dbt_cloud import (
 from dlt_dbt_cloud._call import Call, follow_runs
 from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.progress import CLAIM, collector_of
+from dlt_dbt_cloud._follow.screen import CollectorScreen
 from dlt_dbt_cloud._io import run as run_program
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
@@ -194,10 +195,10 @@ class TestProgress:
         api.get(RUN_URL, json=sample("run_running"))
         api.get(RUN_URL, json=sample("run_success_related"))
         screen = io.StringIO()
-        self.watch(client, LogCollector(log_period=0, logger=screen, dump_system_stats=False))
-        assert f" dbt Cloud job {JOB_ID} " in screen.getvalue()
-        assert "Seconds: 1" in screen.getvalue()
-        assert "Running" in screen.getvalue()
+        collector = LogCollector(log_period=0, logger=screen, dump_system_stats=False)
+        self.watch(client, CollectorScreen(collector))
+        assert f"run {RUN_ID} of job {JOB_ID}" in screen.getvalue()
+        assert f"dbt Cloud run {RUN_ID}: Running" in screen.getvalue()
 
     @pytest.mark.parametrize("progress", ["tqdm", "log"])
     def test_waits_that_share_a_collector(
@@ -226,7 +227,7 @@ class TestProgress:
         assert CLAIM not in vars(pipeline.collector)
 
     def test_pipeline_without_progress(self) -> None:
-        """A pipeline without progress, and no pipeline, show nothing."""
+        """A pipeline without progress, and no pipeline, have no collector."""
         assert collector_of() is None
         dlt.pipeline("p", pipelines_dir="pipelines")
         assert collector_of() is None
@@ -411,5 +412,5 @@ def test_progress_of_the_loads_pipeline(
     api.get(RUNS_URL, json=listed([]))
     api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", json=sample("run_queued"))
     api.get(RUN_URL, json=sample("run_success_related"))
-    run_dbt_cloud_job(configured(), load_info=info, wait_seconds=0)
+    run_dbt_cloud_job(configured(progress="auto"), load_info=info, wait_seconds=0)
     assert ("Seconds", 0, None, "Success") in recorder.shown
