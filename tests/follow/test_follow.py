@@ -370,7 +370,7 @@ class TestManyRuns:
         self.world(api, {1: ["run_success"], 2: ["run_running", "run_success"]})
         recorder = Recorder()
         dlt.pipeline("p", pipelines_dir="pipelines", progress=recorder)
-        watch_all(client, configured(), [a_run(1), a_run(2)])
+        watch_all(client, configured(progress="auto"), [a_run(1), a_run(2)])
         assert recorder.shown == [("Runs", 1, 2, None), ("Runs", 1, 2, None)]
 
     def test_ids(self, api: responses.RequestsMock) -> None:
