@@ -1,6 +1,5 @@
 """One call of a user: `start`, `follow`, `report`, on any IO and any implementation of the seam."""
 
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +9,7 @@ from typing import Any
 from dlt import Pipeline
 
 from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._call.telling import loaded_tables, publish, slack_hook, tell
 from dlt_dbt_cloud._follow.first import first_read, first_reads
 from dlt_dbt_cloud._follow.last_words import last_words
 from dlt_dbt_cloud._follow.logs import StepLogs
@@ -109,6 +109,7 @@ class Call:
                 async for finished in follow.finished():
                     follow.runs[finished.id] = await report(self.io, self.api, finished)
                     tell(follow.runs[finished.id])
+                    await publish(self.io, follow.runs[finished.id], self.config)
                     follow.progress.show_finished(1, len(runs))
         except BaseException:
             ids = [run.id for run in follow.in_progress]
@@ -156,6 +157,7 @@ class Call:
             found = await report(self.io, self.api, found)
             if self.watch.logs:
                 self.watch.logs.show(found)  # what dbt Cloud stored after the status
+            await publish(self.io, found, self.config)
             if self.config.raise_on_failure:
                 found.raise_on_failure()
             tell(found)
@@ -163,12 +165,6 @@ class Call:
             logger.info("%s", self.watch.last_words())
         await self.io.sleep(0)  # raises for a signal that came last
         return found
-
-
-def tell(found: DBTCloudRun) -> None:
-    """Logs the outcome of a run in a line: `print(run)` and the exception have the report."""
-    level = logging.INFO if found.is_success else logging.ERROR
-    logger.log(level, "%s", found.summary, extra={"dbt_cloud_run": found})
 
 
 def _run_of(run: Mapping[str, Any] | int | str) -> DBTCloudRun | int | str:
@@ -192,13 +188,17 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
     if pipeline and load is None:
         load = await io.call(Load.last_of, pipeline)
     pipeline = pipeline or getattr(load_info, "pipeline", None)
+    if config.notify:
+        slack_hook()  # raises now rather than when there is something to tell
     call = Call(io, api, config, display_of(config.progress, pipeline), polls)
     async with call.last_words():
         order = await call.order(data, load)
         found = await call.follow(await call.start(order), order)
         while found.is_cancelled and found.id in order.covering:  # by the caller that created it
             found = await call.follow(await call.start(order), order)
-        return await call.report(await call.retry_failed(found))
+        found = await call.retry_failed(found)
+        found.load = loaded_tables(load, pipeline)
+        return await call.report(found)
 
 
 async def follow_run(

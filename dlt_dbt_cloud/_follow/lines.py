@@ -58,7 +58,7 @@ class Lines:
         """Tells what is new of a run that was just read."""
         before, self._read_at = self._run, self._io.now()
         if before and before.status == run.status and before.steps and not run.steps:
-            run = before  # polls that calls share come without steps
+            run = DBTCloudRun({**run, "run_steps": before.steps})  # shared polls have no steps
         self._run = run
         if before is None or before.id != run.id:
             self._line(beginning(run, self._usual))

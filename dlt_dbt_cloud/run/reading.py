@@ -72,8 +72,8 @@ class Reading(NamedTuple):
     @property
     def reason(self) -> str:
         """Why the run did not succeed, in a line."""
-        reasons = [f"{node.name}: {_gist(node.message)}" for node in self.failed]
-        reasons += [_gist(error.message) for error in self.errors]
+        reasons = [f"{node.name}: {gist(node.message)}" for node in self.failed]
+        reasons += [gist(error.message) for error in self.errors]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         return f"{reasons[0]}{more}" if reasons else next(iter(self.notes), "")
 
@@ -106,8 +106,8 @@ def details(message: str) -> list[str]:
     return [line.rstrip() for line in message.splitlines() if line.strip()]
 
 
-def _gist(message: str) -> str:
-    """Returns the line of a message that says why: the first only says of what kind it is."""
+def gist(message: str) -> str:
+    """Returns the line of a message that says why: the first often says of what kind it is."""
     lines = [line.strip() for line in details(message)]
     return (
         lines[1]
