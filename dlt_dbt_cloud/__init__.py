@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
     from dlt_dbt_cloud.exceptions import (
         DBTCloudAPIException,
+        DBTCloudCheckException,
         DBTCloudConnectionException,
         DBTCloudException,
         DBTCloudHTTPException,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         InvalidCredentialsException,
     )
     from dlt_dbt_cloud.jobs import (
+        check_dbt_cloud_job,
         get_dbt_cloud_run_status,
         run_dbt_cloud_job,
         wait_for_dbt_cloud_runs,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DBTCloudAPIException",
+    "DBTCloudCheckException",
     "DBTCloudClientV2",
     "DBTCloudConfiguration",
     "DBTCloudConnectionException",
@@ -63,6 +66,7 @@ __all__ = [
     "DBTCloudWaitException",
     "DBTCloudWaitTimeoutException",
     "InvalidCredentialsException",
+    "check_dbt_cloud_job",
     "get_dbt_cloud_run_status",
     "load_ref",
     "run_dbt_cloud_job",

@@ -19,6 +19,7 @@ from dlt_dbt_cloud.configuration import (
 )
 
 if TYPE_CHECKING:
+    from dlt_dbt_cloud._report.findings import DBTCloudCheck
     from dlt_dbt_cloud.run import DBTCloudRun
 
 
@@ -187,3 +188,31 @@ def wait_for_dbt_cloud_runs(
     from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
 
     return carry_out(follow_runs, credentials, stop, runs)
+
+
+def check_dbt_cloud_job(
+    credentials: DBTCloudConfiguration | None = None,
+    job_id: int | str | None = None,
+    *,
+    job_name: str | None = None,
+    pipeline_name: str | None = None,
+) -> "DBTCloudCheck":
+    """Checks settings, host, token, account and job, and triggers nothing.
+
+    All problems are found at once, each with what to do. The job's environment and steps, the runs
+    ahead in its queue and its usual time are told too.
+
+    Args:
+        credentials: Settings that win over what dlt's providers have.
+        job_id: The job.
+        job_name: Exact name of the job, instead of `job_id`.
+        pipeline_name: Pipeline whose section is looked in first, by default the active one.
+
+    Returns:
+        The report: `print` it, look at its `problems`, or call its `raise_on_problems()`.
+    """
+    from dlt_dbt_cloud._call import checking  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._io import run  # noqa: PLC0415
+
+    settings = {"credentials": credentials, "job_id": job_id, "job_name": job_name}
+    return run(checking.check_job(settings, pipeline_name))

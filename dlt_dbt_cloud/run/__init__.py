@@ -72,6 +72,11 @@ class DBTCloudRun(RunFields):
         """Returns the run that was turned into a dict: `json.loads(json.dumps(run))`."""
         return cls.from_api(data, "from_dict")
 
+    @classmethod
+    def skip(cls, job_id: int, why: str) -> "DBTCloudRun":
+        """Returns what stands for a run of a job that was not triggered."""
+        return cls(id=0, job_definition_id=job_id, is_skipped=True, status_message=why)
+
     def raise_on_failure(self) -> None:
         """Raises an exception unless the run has succeeded, or is in progress.
 

@@ -57,6 +57,11 @@ class RunFields(dict[str, Any]):
     load: LoadedTables | None = None
 
     @property
+    def is_skipped(self) -> bool:
+        """Whether nothing was triggered, because there was nothing to build."""
+        return self.get("is_skipped") is True
+
+    @property
     def id(self) -> int:
         """The id of the run."""
         return int_of(self.get("id")) or 0
@@ -74,6 +79,8 @@ class RunFields(dict[str, Any]):
     @property
     def status_name(self) -> str:
         """The status in a word."""
+        if self.is_skipped:
+            return "Skipped"
         try:
             return DBTCloudRunStatus(self.status or 0).name.capitalize()
         except ValueError:
@@ -88,7 +95,7 @@ class RunFields(dict[str, Any]):
     def is_complete(self) -> bool:
         """Whether the run has ended, well or not."""
         if self.status not in STATUSES:
-            return self.get("is_complete") is True
+            return self.is_skipped or self.get("is_complete") is True
         return (self.status or 0) >= DBTCloudRunStatus.SUCCESS
 
     @property
@@ -98,8 +105,8 @@ class RunFields(dict[str, Any]):
 
     @property
     def is_success(self) -> bool:
-        """Whether the run has ended well."""
-        return self.status == DBTCloudRunStatus.SUCCESS
+        """Whether the run has ended well, or all was well without it."""
+        return self.is_skipped or self.status == DBTCloudRunStatus.SUCCESS
 
     @property
     def is_error(self) -> bool:

@@ -81,10 +81,10 @@ class Reading(NamedTuple):
 def read(run: RunFields) -> Reading:
     """Returns what is told of a run."""
     return Reading(
-        title=f"dbt Cloud run {run.id} of job {run.job_name}",
-        outcome="Timed out" if run.is_timed_out else run.status_name,
+        title=f"dbt Cloud {'' if run.is_skipped else f'run {run.id} of '}job {run.job_name}",
+        outcome=_outcome(run),
         times=_times(run),
-        tone=TONES.get(run.status or 0, "open"),
+        tone="good" if run.is_success else TONES.get(run.status or 0, "open"),
         notes=tuple(_notes(run)),
         steps=tuple(_step(step) for step in run.steps[:MAX_STEPS]),
         counts=run.counts,
@@ -114,6 +114,12 @@ def gist(message: str) -> str:
         if len(lines) > 1 and " Error" in lines[0] and ": " not in lines[0]
         else (lines[0] if lines else "no message")
     )
+
+
+def _outcome(run: RunFields) -> str:
+    if run.is_skipped:
+        return f"Skipped. {str_of(run.get('status_message'))}"
+    return "Timed out" if run.is_timed_out else run.status_name
 
 
 def _notes(run: RunFields) -> Iterator[str]:
