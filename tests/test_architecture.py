@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "_cli": {*CALLS, "local"},
     "plugin": {"_cli"},
     "__main__": {"_cli", "_io", "plugin"},
-    "local": {"_clock", "_io", "_settings", "configuration", "exceptions", "run"},
+    "local": {"_clock", "_io", "_report", "_settings", "configuration", "exceptions", "run"},
     "": {"_values", "client", "configuration", "exceptions", "jobs", "run"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""

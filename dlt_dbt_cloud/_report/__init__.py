@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger, retry
@@ -35,6 +35,14 @@ LATE_PAUSES: Final = (1.0, 2.0, 3.0)
 status. All attempts for one run share them."""
 
 
+class HasArtifacts(Protocol):
+    """The one operation that reading nodes takes."""
+
+    def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
+        """Returns an artifact."""
+        ...
+
+
 async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
     """Returns a finished run, read again with its job, its steps and its nodes.
 
@@ -49,7 +57,7 @@ async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
         run = related if related.status == run.status else run
         if run.is_error:
             run = await _with_logs(io, api, run, pauses)
-        await _read_nodes(io, api, run, pauses)
+        await read_nodes(io, api, run, pauses)
     except DBTCloudAPIException as error:
         logger.warning("Couldn't load all details of run %d: %s", run.id, error)
     run.usual, run.load = usual, load
@@ -57,7 +65,7 @@ async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
 
 
 async def run_results(
-    io: IO, api: RunsApi, run_id: int, step: int | None, pauses: Iterator[float]
+    io: IO, api: HasArtifacts, run_id: int, step: int | None, pauses: Iterator[float]
 ) -> Any:
     """Returns a step's `run_results.json`, None if it has no readable one even after a while.
 
@@ -124,7 +132,7 @@ async def _with_logs(
     return run
 
 
-async def _read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, pauses: Iterator[float]) -> None:
+async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterator[float]) -> None:
     """Reads the nodes of all steps. Those of the steps before one that can't be read are kept."""
     known: set[str] = set()
     for step in run.steps:

@@ -19,9 +19,12 @@ MAX_ROWS: Final = 5000
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+STYLE_SHEET: Final = Path(__file__).with_name("page.css")
+
+
 def style() -> str:
     """Returns the style sheet of tables and pages."""
-    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return STYLE_SHEET.read_text(encoding="utf-8")
 
 
 def fragment(reading: Reading) -> Html:
@@ -52,12 +55,18 @@ def page(reading: Reading, run: RunFields) -> str:
     return f"<!DOCTYPE html>\n{el('html', head, el('body', main), lang='en')}\n"
 
 
-def body(reading: Reading, run: RunFields) -> Iterator[Html]:
-    """Yields the sections of a page: what happened first, then why, then all else."""
+def body(reading: Reading, run: RunFields, *, has_link: bool = True) -> Iterator[Html]:
+    """Yields the sections of a page: what happened first, then why, then all else.
+
+    Args:
+        reading: What is told.
+        run: The run, for what only a page tells.
+        has_link: Whether the page links to the one of dbt Cloud.
+    """
     yield el("h1", reading.title)
-    yield el("p", *_outcome(reading), class_="outcome")
+    yield el("p", *_outcome(reading), class_="outcome", role="status", id="outcome")
     yield from _notes(reading)
-    if reading.url:
+    if reading.url and has_link:
         yield el("p", link("Open in dbt Cloud", reading.url))
     yield from _causes(reading, MAX_ROWS)
     yield from _section("Steps", [_steps(reading.steps)] if reading.steps else [])
@@ -74,7 +83,11 @@ def body(reading: Reading, run: RunFields) -> Iterator[Html]:
 def _section(title: str, parts: Iterable[Html]) -> Iterator[Html]:
     inner = list(parts)
     if inner:
-        yield el("section", el("h2", title), *inner)
+        yield el("section", el("h2", title), *inner, id=_id_of(title))
+
+
+def _id_of(title: str) -> str:
+    return "-".join(title.lower().replace(",", "").split())
 
 
 def _outcome(reading: Reading) -> Iterator[Html]:
@@ -170,7 +183,8 @@ def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     heads = ("Name", "Status", "File", "Affected", "Failures", "Time")
     if nodes:
         inner = table(title, heads, rows)
-        yield el("details", el("summary", el("h2", f"{title} ({len(nodes):,})")), inner)
+        head = el("summary", el("h2", f"{title} ({len(nodes):,})"))
+        yield el("details", head, inner, id=_id_of(title))
 
 
 def _load(load: LoadedTables) -> Iterator[Html]:
@@ -186,7 +200,8 @@ def _logs(run: RunFields) -> Iterator[Html]:
         log = text_of_log(step, MAX_LOG)
         if log.strip():
             title = f"{step_name(step)}, {clock(seconds(step.get('duration')))}"
-            yield el("details", el("summary", title), _pre(log))
+            is_open = run.in_progress and step is run.steps[-1]
+            yield el("details", el("summary", title), _pre(log), open=is_open)
 
 
 def tone_of(node: DBTCloudNode) -> str:
