@@ -9,6 +9,7 @@ from dlt_dbt_cloud._follow.screen import AnyScreen, Screen
 from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._values import clock
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
+from dlt_dbt_cloud.run.log import logged_nodes
 
 HEARTBEAT: Final = 60.0
 """Seconds after which there is a line though nothing has changed."""
@@ -95,7 +96,10 @@ class Lines:
     def _text(self, run: DBTCloudRun) -> str:
         since = self._io.now() - self._read_at
         elapsed = f"{clock(run.queued_seconds + run.run_seconds + since)} so far"
-        parts = [run.activity, elapsed, left(run, self._usual, since)]
+        nodes, total = logged_nodes(run.steps[-1]) if run.steps else ([], 0)
+        done = sum(node.status != "running" for node in nodes)
+        counted = f"{done} of {total} nodes" if total else ""
+        parts = [run.activity, counted, elapsed, left(run, self._usual, since)]
         return f"dbt Cloud run {run.id}: {', '.join(filter(None, parts))}"
 
 

@@ -58,7 +58,7 @@ def table(
     title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], **attributes: object
 ) -> Html:
     """Returns a table that can be scrolled on a narrow screen. The first column names the row."""
-    head = el("tr", *(el("th", text, scope="col") for text in heads))
+    head = el("tr", *(el("th", text, scope="col") if text else el("td") for text in heads))
     body = (
         el(
             "tr",

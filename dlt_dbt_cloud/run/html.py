@@ -7,7 +7,7 @@ from typing import Final
 from dlt_dbt_cloud._values import clock, seconds, str_of
 from dlt_dbt_cloud.run.elements import Html, bar, el, join, link, pill, table
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields, step_name
-from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened, text_of_log
+from dlt_dbt_cloud.run.log import DBTCloudRunError, logged_nodes, shortened, text_of_log
 from dlt_dbt_cloud.run.node import DBTCloudNode
 from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, StepLine, details, more
 from dlt_dbt_cloud.run.timeline import timeline
@@ -16,6 +16,12 @@ MAX_LOG: Final = 200_000
 """Characters of a step's log on a page."""
 MAX_ROWS: Final = 5000
 """Nodes on a page."""
+LOGGED_TONES: Final = {
+    **dict.fromkeys(("error", "fail"), "bad"),
+    "running": "open",
+    "warn": "warn",
+    "skip": "idle",
+}
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -70,6 +76,7 @@ def body(reading: Reading, run: RunFields, *, has_link: bool = True) -> Iterator
         yield el("p", link("Open in dbt Cloud", reading.url))
     yield from _causes(reading, MAX_ROWS)
     yield from _section("Steps", [_steps(reading.steps)] if reading.steps else [])
+    yield from _logged(run)
     yield from _section("Timeline by thread", timeline(run.nodes))
     yield from _slowest(reading.slowest)
     yield from _nodes("Tests", [node for node in run.nodes if node.resource_type == "test"])
@@ -80,10 +87,10 @@ def body(reading: Reading, run: RunFields, *, has_link: bool = True) -> Iterator
     yield from _section("Logs", _logs(run))
 
 
-def _section(title: str, parts: Iterable[Html]) -> Iterator[Html]:
+def _section(title: str, parts: Iterable[Html], id_: str = "") -> Iterator[Html]:
     inner = list(parts)
     if inner:
-        yield el("section", el("h2", title), *inner, id=_id_of(title))
+        yield el("section", el("h2", title), *inner, id=id_ or _id_of(title))
 
 
 def _id_of(title: str) -> str:
@@ -138,7 +145,7 @@ def _steps(steps: Sequence[StepLine]) -> Html:
     longest = max((seconds(step.duration) for step in steps), default=0.0) or 1.0
     rows = (
         (
-            step.name,
+            _coded(step.name),
             pill(step.status, step.tone),
             step.duration,
             bar(seconds(step.duration) / longest, step.tone),
@@ -148,13 +155,25 @@ def _steps(steps: Sequence[StepLine]) -> Html:
     return table("Steps", ("Step", "Status", "Time", ""), rows)
 
 
+def _logged(run: RunFields) -> Iterator[Html]:
+    """Yields the nodes of the running step as far as its log tells them, the newest first."""
+    nodes, total = logged_nodes(run.steps[-1]) if run.in_progress and run.steps else ([], 0)
+    done = sum(node.status != "running" for node in nodes)
+    rows = [
+        (node.name, pill(node.status, LOGGED_TONES.get(node.status, "good")), node.note)
+        for node in reversed(nodes[-MAX_ROWS:])
+    ]
+    inner = [table("Nodes so far", ("Node", "Status", ""), rows)] if rows else []
+    yield from _section(f"Nodes so far: {done:,} of {total:,}", inner, "nodes")
+
+
 def _slowest(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     longest = nodes[0].execution_time if nodes else 1.0
     rows = [
         (
             node.name,
             node.resource_type,
-            f"{node.execution_time:.1f} s",
+            _seconds(node),
             bar(node.execution_time / longest, tone_of(node)),
         )
         for node in nodes
@@ -176,7 +195,7 @@ def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
             node.file,
             "" if node.rows_affected is None else f"{node.rows_affected:,} rows",
             "" if not node.failures else f"{node.failures:,} rows found",
-            f"{node.execution_time:.1f} s",
+            _seconds(node),
         )
         for node in shown
     )
@@ -201,7 +220,17 @@ def _logs(run: RunFields) -> Iterator[Html]:
         if log.strip():
             title = f"{step_name(step)}, {clock(seconds(step.get('duration')))}"
             is_open = run.in_progress and step is run.steps[-1]
-            yield el("details", el("summary", title), _pre(log), open=is_open)
+            yield el("details", el("summary", _coded(title)), _pre(log), open=is_open)
+
+
+def _seconds(node: DBTCloudNode) -> str:
+    return f"{node.execution_time:.{1 if node.execution_time >= 10 else 2}f} s"  # noqa: PLR2004
+
+
+def _coded(text: str) -> Html:
+    """Returns a text, with what stands between backticks as code."""
+    parts = text.split("`")
+    return join(el("code", part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def tone_of(node: DBTCloudNode) -> str:

@@ -28,6 +28,11 @@ YAML_FILE: Final = re.compile(r"Error reading \S+: (\S+\.ya?ml)")
 YAML_LINE: Final = re.compile(r"near line (\d{1,9})")
 ADAPTER: Final = re.compile(r"Could not find adapter type (\w+)")
 
+LOGGED: Final = re.compile(
+    r"(\d{1,7}) of (\d{1,7}) (START|OK|ERROR|FAIL|PASS|WARN|SKIP)\b(.*?) \.{2,} *\[(.*?)\]"
+)
+"""What dbt logs when it begins and ends a node."""
+
 KINDS: Final = (
     ("clone", re.compile(r"^Clone ")),
     ("profile", re.compile(r"^Create profile ")),
@@ -72,6 +77,32 @@ class DBTCloudRunError(NamedTuple):
     def place(self) -> str:
         """File and line, as far as they are known."""
         return ":".join(filter(None, [self.file, str(self.line or "")])) if self.file else ""
+
+
+class LoggedNode(NamedTuple):
+    """A node of a run in progress, as the log tells it.
+
+    Attributes:
+        name: Its name, maybe with its schema.
+        status: `running`, or dbt's word for how it ended.
+        note: What else dbt says of its end, e.g. how long it took.
+    """
+
+    name: str
+    status: str
+    note: str
+
+
+def logged_nodes(step: Mapping[str, Any]) -> tuple[list[LoggedNode], int]:
+    """Returns the nodes that the log of a step has told so far, and how many there will be."""
+    nodes: dict[str, LoggedNode] = {}
+    total = 0
+    for number, of, status, text, note in LOGGED.findall(text_of_log(step)):
+        name = (text.split() or ["?"])[-1]
+        word = "running" if status == "START" else status.lower()
+        nodes[number] = LoggedNode(name, word, "" if status == "START" else note)
+        total = int(of)
+    return list(nodes.values()), total
 
 
 def text_of_log(step: Mapping[str, Any], characters: int = MAX_READ) -> str:

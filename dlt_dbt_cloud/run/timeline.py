@@ -33,7 +33,7 @@ def timeline(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     total = max(mark.end for marks in threads.values() for mark in marks) or 1.0
     rows = [_thread(name, marks, total) for name, marks in sorted(threads.items())[:MAX_THREADS]]
     yield el("div", *rows, class_="timeline")
-    yield el("p", f"0 to {total:.1f} s", class_="note")
+    yield el("p", el("span", "0 s"), el("span", f"{total:.1f} s"), class_="axis note")
 
 
 def _thread(name: str, marks: Sequence[Mark], total: float) -> Html:
