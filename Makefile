@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-lowest test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-lowest test-pages pictures reference test-wheel clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,7 +40,7 @@ types: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile
+	$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile --ignore tests/pages
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -82,6 +82,23 @@ test-lowest: pyproject.toml
 	$(VENV)-lowest/bin/python -m pip install --quiet $(LOWEST) "duckdb<1.5" flask waitress --editable . \
 		pytest pytest-xdist responses hypothesis alive-progress enlighten psutil tqdm
 	$(VENV)-lowest/bin/python -m pytest -q -n 3 --dist loadfile $(UNIT:%=tests/%)
+
+# The pages in a real Chromium, and pictures of them: Debian's, installed if need be.
+$(VENV)/pages: $(VENV)/installed
+	command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y chromium fonts-dejavu-core; } > /dev/null
+	$(BIN)/python -m pip install --quiet --editable ".[pages]"
+	touch $@
+
+test-pages: $(VENV)/pages
+	$(BIN)/python -m pytest -q tests/pages
+
+# The pictures of the README, from real runs.
+pictures: $(VENV)/pages
+	$(BIN)/python -m tests.pictures
+
+# The reference of the command line in docs/, from its parser.
+reference: $(VENV)/installed
+	$(BIN)/python -m tests.cli.reference
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed

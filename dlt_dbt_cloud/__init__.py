@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
     from dlt_dbt_cloud.exceptions import (
         DBTCloudAPIException,
+        DBTCloudCheckException,
         DBTCloudConnectionException,
         DBTCloudException,
         DBTCloudHTTPException,
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
         InvalidCredentialsException,
     )
     from dlt_dbt_cloud.jobs import (
+        check_dbt_cloud_job,
         get_dbt_cloud_run_status,
         run_dbt_cloud_job,
         wait_for_dbt_cloud_runs,
     )
-    from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunStatus
+    from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
 
 __all__ = [
     "DBTCloudAPIException",
+    "DBTCloudCheckException",
     "DBTCloudClientV2",
     "DBTCloudConfiguration",
     "DBTCloudConnectionException",
@@ -49,6 +52,7 @@ __all__ = [
     "DBTCloudResponseException",
     "DBTCloudRun",
     "DBTCloudRunCancelledException",
+    "DBTCloudRunError",
     "DBTCloudRunException",
     "DBTCloudRunFailedException",
     "DBTCloudRunKeyException",
@@ -62,6 +66,7 @@ __all__ = [
     "DBTCloudWaitException",
     "DBTCloudWaitTimeoutException",
     "InvalidCredentialsException",
+    "check_dbt_cloud_job",
     "get_dbt_cloud_run_status",
     "load_ref",
     "run_dbt_cloud_job",

@@ -88,6 +88,10 @@ class RunsApi(Protocol):
         """Returns an artifact, parsed if it is JSON."""
         ...
 
+    def get_step(self, step_id: int) -> Mapping[str, Any]:
+        """Returns a step of a run, also while it runs."""
+        ...
+
     def get_jobs(self, **query: Any) -> Page[dict[str, Any]]:
         """Returns a page of the account's jobs."""
         ...

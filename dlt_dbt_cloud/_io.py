@@ -240,7 +240,7 @@ async def retry(
                 raise
             pause = min(left, max(pause, error.retry_after or 0.0))  # noqa: PLW2901
             if io.now() + pause < io.deadline:
-                logger.warning("%s Retrying in %.0f s.", error, pause)
+                logger.warning("%s Retrying in %.0f s, for up to %.0f s.", error, pause, left)
             await io.sleep(pause)
             if io.now() >= io.deadline:
                 raise

@@ -170,6 +170,11 @@ class DBTCloudClientV2:
         path = self._run_path(run_id, "cancel/")
         return _run(path, self._transport.send("POST", path)["data"], run_id)
 
+    def get_step(self, step_id: int | str) -> dict[str, Any]:
+        """Returns a step of a run with its log, also while it runs."""
+        path = self._account_path(f"steps/{required_id('step_id', step_id)}/")
+        return object_of(path, self._data(path))
+
     def get_job(self, job_id: int | str) -> dict[str, Any]:
         """Returns a job."""
         job = required_id("job_id", job_id)

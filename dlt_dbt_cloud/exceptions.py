@@ -3,6 +3,7 @@
 DBTCloudException
 ├── InvalidCredentialsException             a setting is missing or malformed: nothing was sent
 ├── DBTCloudJobNotUniqueException           no job, or several, have the configured name
+├── DBTCloudCheckException                  a check has found problems
 ├── DBTCloudAPIException                    one request got no usable answer
 │   ├── DBTCloudHTTPException               ... it got an error status (a requests.HTTPError)
 │   ├── DBTCloudConnectionException         ... it got none (a requests.ConnectionError)
@@ -55,6 +56,18 @@ class DBTCloudJobNotUniqueException(InvalidCredentialsException):
         super().__init__(message)
         self.job_name = job_name
         self.matches = matches
+
+
+class DBTCloudCheckException(DBTCloudException):
+    """A check has found problems that keep the job from being run.
+
+    Attributes:
+        problems: What they are, and what to do.
+    """
+
+    def __init__(self, message: str, *, problems: list[str]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class DBTCloudAPIException(DBTCloudException, requests.RequestException):

@@ -19,6 +19,7 @@ from dlt_dbt_cloud.configuration import (
 )
 
 if TYPE_CHECKING:
+    from dlt_dbt_cloud._report.findings import DBTCloudCheck
     from dlt_dbt_cloud.run import DBTCloudRun
 
 
@@ -40,6 +41,9 @@ def run_dbt_cloud_job(
     run_key: str | None = None,
     run_key_window: float = DBTCloudConfiguration.run_key_window,
     pipeline: dlt.Pipeline | None = None,
+    progress: str = DBTCloudConfiguration.progress,
+    logs: bool = DBTCloudConfiguration.logs,
+    notify: bool = DBTCloudConfiguration.notify,
     stop: threading.Event | None = None,
     **overrides: Unpack[TriggerOverrides],
 ) -> "DBTCloudRun":
@@ -73,6 +77,10 @@ def run_dbt_cloud_job(
         run_key_window: How old a run with the same `run_key` may be, in seconds.
         pipeline: Stands for its last load, and brings its section of the settings and its progress.
             What another process has loaded is looked up in the destination.
+        progress: `off` for a silent wait. By default it shows in the pipeline's own `progress=`,
+            else in a line that lives, or in a few lines where standard error is no terminal.
+        logs: Whether the log of each step is shown as it is written.
+        notify: Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.
         stop: Ends the call when set, from any thread.
         overrides: What is different from the job, e.g. `schema_override="ci"`.
 
@@ -107,6 +115,8 @@ def get_dbt_cloud_run_status(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    progress: str = DBTCloudConfiguration.progress,
+    logs: bool = DBTCloudConfiguration.logs,
     stop: threading.Event | None = None,
 ) -> "DBTCloudRun":
     """Returns a run, by default when it has finished: reattaches to a run in progress.
@@ -119,6 +129,8 @@ def get_dbt_cloud_run_status(
         wait_timeout: Maximum wait in seconds.
         raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
             error.
+        progress: `off` for a silent wait.
+        logs: Whether the log of each step is shown as it is written.
         stop: Ends the call when set, from any thread.
 
     Returns:
@@ -146,6 +158,7 @@ def wait_for_dbt_cloud_runs(
     *,
     wait_timeout: float = DBTCloudConfiguration.wait_timeout,
     raise_on_failure: bool = DBTCloudConfiguration.raise_on_failure,
+    progress: str = DBTCloudConfiguration.progress,
     stop: threading.Event | None = None,
 ) -> list["DBTCloudRun"]:
     """Waits for many runs at once, and returns them in the same order when all have finished.
@@ -159,6 +172,7 @@ def wait_for_dbt_cloud_runs(
         wait_seconds: Maximum polling interval in seconds.
         wait_timeout: Maximum wait in seconds.
         raise_on_failure: Whether a run that did not succeed raises, after all have finished.
+        progress: `off` for a silent wait.
         stop: Ends the call when set, from any thread.
 
     Raises:
@@ -174,3 +188,31 @@ def wait_for_dbt_cloud_runs(
     from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
 
     return carry_out(follow_runs, credentials, stop, runs)
+
+
+def check_dbt_cloud_job(
+    credentials: DBTCloudConfiguration | None = None,
+    job_id: int | str | None = None,
+    *,
+    job_name: str | None = None,
+    pipeline_name: str | None = None,
+) -> "DBTCloudCheck":
+    """Checks settings, host, token, account and job, and triggers nothing.
+
+    All problems are found at once, each with what to do. The job's environment and steps, the runs
+    ahead in its queue and its usual time are told too.
+
+    Args:
+        credentials: Settings that win over what dlt's providers have.
+        job_id: The job.
+        job_name: Exact name of the job, instead of `job_id`.
+        pipeline_name: Pipeline whose section is looked in first, by default the active one.
+
+    Returns:
+        The report: `print` it, look at its `problems`, or call its `raise_on_problems()`.
+    """
+    from dlt_dbt_cloud._call import checking  # noqa: PLC0415  # see the module
+    from dlt_dbt_cloud._io import run  # noqa: PLC0415
+
+    settings = {"credentials": credentials, "job_id": job_id, "job_name": job_name}
+    return run(checking.check_job(settings, pipeline_name))

@@ -26,14 +26,14 @@ MAY_IMPORT = {
     "_report": GROUND,
     "_http": {*GROUND},
     "client": {*GROUND, "_http", "_start", "configuration"},
-    "_call": {*GROUND, *STEPS, "client", "configuration"},
-    "jobs": {"_call", "configuration", "run"},
+    "_call": {*GROUND, *STEPS, "_settings", "client", "configuration"},
+    "jobs": {"_call", "_io", "_report", "configuration", "run"},
     "aio": {"_call", "jobs"},
     "sources": CALLS,
     "_cli": {*CALLS, "local"},
     "plugin": {"_cli"},
     "__main__": {"_cli", "_io", "plugin"},
-    "local": {"_clock", "_io", "_settings", "configuration", "exceptions", "run"},
+    "local": {"_clock", "_io", "_report", "_settings", "configuration", "exceptions", "run"},
     "": {"_values", "client", "configuration", "exceptions", "jobs", "run"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""

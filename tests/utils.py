@@ -252,6 +252,7 @@ def configured(**settings: Any) -> DBTCloudConfiguration:
         "account_id": "70403103922125",
         "job_id": str(JOB_ID),
         "base_api_url": HOST,
+        "progress": "off",
         **settings,
     }
     return resolve_dbt_cloud_configuration(DBTCloudConfiguration(**given))

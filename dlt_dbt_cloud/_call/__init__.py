@@ -1,19 +1,21 @@
 """One call of a user: `start`, `follow`, `report`, on any IO and any implementation of the seam."""
 
-import logging
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 from dlt import Pipeline
-from dlt.common.runtime.collector_base import Collector
 
 from dlt_dbt_cloud._api import RunsApi
+from dlt_dbt_cloud._call.telling import loaded_tables, publish, slack_hook, tell
 from dlt_dbt_cloud._follow.first import first_read, first_reads
 from dlt_dbt_cloud._follow.last_words import last_words
+from dlt_dbt_cloud._follow.logs import StepLogs
 from dlt_dbt_cloud._follow.many import FollowMany
-from dlt_dbt_cloud._follow.progress import Progress, collector_of
+from dlt_dbt_cloud._follow.progress import Display, display_of, shown_many
+from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, Patience, logger
@@ -31,22 +33,22 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class Call:
-    """One call: its settings, its deadline and its run. A collector, if any, shows the progress."""
+    """One call: its settings, its deadline and its run. A display, if any, shows the progress."""
 
     def __init__(
         self,
         io: IO,
         api: RunsApi,
         config: DBTCloudConfiguration,
-        collector: Collector | None = None,
+        display: Display | None = None,
         polls: RunsApi | None = None,
     ) -> None:
         deadline = io.now() + config.wait_timeout
         self.limits = Limits(deadline, config.wait_seconds, config.outage_timeout)
         self.io = io.until(deadline + LAST_POLL)
-        self.api, self.config, self.collector = api, config, collector
+        self.api, self.config, self.display = api, config, display
         self.polls = polls or api  # may share requests with the polls of other calls
-        self.watch = Watch(io, collector)
+        self.watch = Watch(io, display, StepLogs(Screen(sys.stderr)) if config.logs else None)
 
     def last_words(self) -> AbstractAsyncContextManager[None]:
         """Lets the call not end without a word about a run that is in progress."""
@@ -103,11 +105,12 @@ class Call:
         """Returns runs by their ids when all have finished. Raises if one is lost or failed."""
         follow = FollowMany(self.io, self.api, self.limits, runs)
         try:
-            with Progress(self.collector, "dbt Cloud runs", self.io) as progress:
+            with shown_many(self.display, "dbt Cloud runs", self.io) as follow.progress:
                 async for finished in follow.finished():
                     follow.runs[finished.id] = await report(self.io, self.api, finished)
                     tell(follow.runs[finished.id])
-                    progress.show_finished(1, len(runs))
+                    await publish(self.io, follow.runs[finished.id], self.config)
+                    follow.progress.show_finished(1, len(runs))
         except BaseException:
             ids = [run.id for run in follow.in_progress]
             logger.warning("Still in progress. To reattach: wait_for_dbt_cloud_runs(%s)", ids)
@@ -152,6 +155,9 @@ class Call:
         if found.is_complete:
             found.usual = self.watch.usual
             found = await report(self.io, self.api, found)
+            if self.watch.logs:
+                self.watch.logs.show(found)  # what dbt Cloud stored after the status
+            await publish(self.io, found, self.config)
             if self.config.raise_on_failure:
                 found.raise_on_failure()
             tell(found)
@@ -159,11 +165,6 @@ class Call:
             logger.info("%s", self.watch.last_words())
         await self.io.sleep(0)  # raises for a signal that came last
         return found
-
-
-def tell(found: DBTCloudRun) -> None:
-    """Logs the outcome of a run."""
-    logger.log(logging.INFO if found.is_success else logging.ERROR, "%s", found)
 
 
 def _run_of(run: Mapping[str, Any] | int | str) -> DBTCloudRun | int | str:
@@ -186,14 +187,18 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
     load = Load.of(load_info) if load_info is not None else None
     if pipeline and load is None:
         load = await io.call(Load.last_of, pipeline)
-    collector = collector_of(pipeline or getattr(load_info, "pipeline", None))
-    call = Call(io, api, config, collector, polls)
+    pipeline = pipeline or getattr(load_info, "pipeline", None)
+    if config.notify:
+        slack_hook()  # raises now rather than when there is something to tell
+    call = Call(io, api, config, display_of(config.progress, pipeline), polls)
     async with call.last_words():
         order = await call.order(data, load)
         found = await call.follow(await call.start(order), order)
         while found.is_cancelled and found.id in order.covering:  # by the caller that created it
             found = await call.follow(await call.start(order), order)
-        return await call.report(await call.retry_failed(found))
+        found = await call.retry_failed(found)
+        found.load = loaded_tables(load, pipeline)
+        return await call.report(found)
 
 
 async def follow_run(
@@ -201,7 +206,7 @@ async def follow_run(
 ) -> DBTCloudRun:
     """Does what `get_dbt_cloud_run_status` does."""
     run_id = required_id("run_id", config.run_id)
-    call = Call(io, api, config, collector_of(), polls)
+    call = Call(io, api, config, display_of(config.progress), polls)
     async with call.last_words():
         found = await first_read(call.io, api, run_id, call.limits)
         call.watch.saw(found)
@@ -221,7 +226,7 @@ async def follow_runs(
     given = [_run_of(it) for it in runs]
     known = {run.id: run for run in given if isinstance(run, DBTCloudRun)}
     ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in given]
-    call = Call(io, api, config, collector_of())
+    call = Call(io, api, config, display_of(config.progress))
     new = await first_reads(call.io, api, [i for i in ids if i not in known], call.limits)
     finished = await call.follow_many({**known, **new})
     await io.sleep(0)  # raises for a signal that came last

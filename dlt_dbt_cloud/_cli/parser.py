@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Final, NamedTuple
 
@@ -14,16 +14,16 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud._cli import commands
-from dlt_dbt_cloud._cli.commands import Answer, ExitCode, exit_code_of
+from dlt_dbt_cloud._cli import commands, reading, setup
+from dlt_dbt_cloud._cli.answers import Answer, ExitCode, exit_code_of, typed
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
 from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
-from dlt_dbt_cloud.run import DBTCloudRun
 
 CONNECTION: Final = ("account_id", "base_api_url", "outage_timeout")
 JOB: Final = ("project_id", "environment_id")
 WAIT: Final = ("wait_seconds", "wait_timeout")
+WATCH: Final = ("progress", "logs")
 NO_OPTIONS: Final = (
     "api_token",  # whoever lists the processes would see it
     *("job_id", "job_name", "run_id"),  # are positional
@@ -49,12 +49,16 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "check": Command(commands.check, "job", JOB),
+    "init": Command(setup.init, "job"),
+    "check": Command(setup.check, "job", JOB),
+    "jobs": Command(commands.jobs, "", JOB),
     "run": Command(commands.run, "job", _run_settings(), waits=True),
-    "status": Command(commands.status, "run", WAIT, waits=True),
+    "status": Command(commands.status, "run", (*WAIT, *WATCH), waits=True),
     "cancel": Command(commands.cancel, "run"),
-    "retry": Command(commands.retry, "run", (*WAIT, "cancel_on_abort"), waits=True),
+    "retry": Command(commands.retry, "run", (*WAIT, *WATCH, "cancel_on_abort"), waits=True),
     "runs": Command(commands.runs, "job", JOB),
+    "logs": Command(reading.logs, "run", WAIT),
+    "report": Command(reading.report, "run"),
 }
 
 
@@ -62,10 +66,11 @@ def execute(args: argparse.Namespace, io: IO | None = None) -> int:
     """Carries out a parsed command, and returns its exit code."""
     if args.operation == "local":
         return local(args.arguments)
+    args.stdout = sys.stdout
     # Standard output has the answer and nothing else, whatever a library prints.
     with redirect_stdout(sys.stderr), _log_to_stderr():
         answer = _answer(args, io)
-    output = json.dumps(answer.data, indent=2) if args.json else answer.text
+    output = json.dumps(answer.data, indent=2, default=str) if args.json else answer.text
     sys.stdout.write(f"{output}\n" if output else "")
     return answer.exit_code
 
@@ -82,19 +87,30 @@ def _answer(args: argparse.Namespace, io: IO | None) -> Answer:
 
 
 def _answer_to(error: BaseException, exit_code: int) -> Answer:
-    text = str(error).strip() or type(error).__name__
+    text = typed(str(error).strip() or type(error).__name__)
     logger.error("%s", text)
+    if exit_code == ExitCode.UNKNOWN:
+        logger.error("Is it the host, the token or the account? dlt dbt-cloud check")
     data: dict[str, Any] = {"error": {"type": type(error).__name__, "message": text}}
     if isinstance(error, DBTCloudWaitException):
         data["run"] = error.run
     return Answer(exit_code, data, "")
 
 
+class TypedFormatter(logging.Formatter):
+    """Formats records as plain lines, whose advice can be typed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line of a record."""
+        return typed(super().format(record))
+
+
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
     """Shows what happens as it happens, as plain lines."""
     handler = logging.StreamHandler()
-    handler.addFilter(lambda record: not isinstance(record.args, DBTCloudRun))  # is the answer
+    handler.setFormatter(TypedFormatter())
+    handler.addFilter(lambda record: not hasattr(record, "dbt_cloud_run"))  # is the answer
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -127,17 +143,28 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     added.choices["runs"].add_argument(
         "--limit", type=_count, default=10, metavar="N", help="How many runs, by default 10."
     )
+    _configure_reading(added.choices)
     # All arguments are those of the local dbt Cloud, --help too: nothing looks like an option here.
     doc = inspect.getdoc(local)
     passing_on = added.add_parser("local", help=doc, add_help=False, prefix_chars="\0")
     passing_on.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
+def _configure_reading(choices: Mapping[str, argparse.ArgumentParser]) -> None:
+    add = choices["logs"].add_argument
+    add("--follow", action="store_true", help="Go on until the run has finished.")
+    add("--step", type=_count, metavar="N", help="Only the step with this number.")
+    add = choices["report"].add_argument
+    add("-o", "--output", metavar="FILE", help="Where to write, by default standard output.")
+    formats = ("html", "markdown")
+    add("--format", choices=formats, default="html", help="By default html.")
+
+
 def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str, str]) -> None:
     if command.subject == "job":
         parser.add_argument("job", nargs="?", help="Id or exact name of the job.")
-    else:
-        parser.add_argument("run_id", nargs="?", metavar="run", help=docs.get("run_id"))
+    elif command.subject:
+        parser.add_argument("run_id", nargs="?", metavar="run", help="Id of the run.")
     parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
     parser.add_argument(
         "--pipeline-name", metavar="NAME", help="Pipeline whose sections are looked in first."
@@ -165,9 +192,21 @@ def _add_setting(
     if kind is bool:
         kwargs = {"action": argparse.BooleanOptionalAction}
     elif is_list_generic_type(kind):
-        kwargs, doc = {"action": "append", "metavar": "TEXT"}, f"{doc or ''} One a time."
+        kwargs = {"action": "extend", "type": _list, "metavar": "TEXT"}
+        doc = f"{doc or ''} As such a list, or one a time: the option can be repeated."
     option = option or f"--{name.replace('_', '-')}"
     parser.add_argument(option, dest=name, default=None, help=doc, **kwargs)
+
+
+def _list(text: str) -> list[str]:
+    """Returns a list in JSON, or a text as the only one of a list."""
+    try:
+        values = json.loads(text) if text.lstrip().startswith("[") else [text]
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a list such as ["dbt build"]')
+    return values
 
 
 def _count(text: str) -> int:

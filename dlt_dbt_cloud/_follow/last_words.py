@@ -48,7 +48,14 @@ async def last_words(
         finally:  # a second signal ends the cancelling
             if text := watch.last_words():
                 logger.warning("%s", text)
+                _end_with(error, text)
         raise
+
+
+def _end_with(error: BaseException, text: str) -> None:
+    """Lets a traceback end with a text. Python 3.10 knows no notes."""
+    if not isinstance(error, DBTCloudException) and hasattr(error, "add_note"):
+        error.add_note(text)
 
 
 async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._follow.first import listed
+from dlt_dbt_cloud._follow.lines import Tally
+from dlt_dbt_cloud._follow.progress import Progress, rest
 from dlt_dbt_cloud._follow.schedule import poll_interval
 from dlt_dbt_cloud._follow.wait import LAST_POLL, REFUSAL_GRACE, Limits, unreachable
 from dlt_dbt_cloud._io import IO, logger
@@ -16,12 +18,14 @@ class FollowMany:
 
     Attributes:
         runs: The runs by id, as last read.
+        progress: What shows the wait, None to show nothing.
         errors: Why runs could not be read to their end, by id.
     """
 
     def __init__(self, io: IO, api: RunsApi, limits: Limits, runs: dict[int, DBTCloudRun]) -> None:
         self.io = io.until(limits.deadline + LAST_POLL)
         self.api, self.limits, self.runs = api, limits, runs
+        self.progress: Progress | Tally | None = None
         self.errors: dict[int, DBTCloudAPIException] = {}
         self._told: set[int] = set()
         self._lost_since: dict[int, float] = {}
@@ -44,7 +48,8 @@ class FollowMany:
             self.limits.check(self.io, started, self.in_progress)
             if self.in_progress:
                 interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
-                await self.io.sleep(min(interval, self.limits.deadline - self.io.now()))
+                seconds = min(interval, self.limits.deadline - self.io.now())
+                await rest(self.io, seconds, self.progress)
 
     async def _read(self, started: float) -> None:
         waiting = [run.id for run in self.in_progress]

@@ -1,21 +1,29 @@
-"""Show a wait as dlt shows its steps: through the progress collector of the pipeline."""
+"""Chooses how a wait is shown, and shows it through the progress collector of a pipeline."""
 
+import logging
+import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
-from dlt.common.runtime.collector import NullCollector
+from dlt.common.runtime.collector import LogCollector, NullCollector
 from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
 
+from dlt_dbt_cloud._follow.lines import FRAME, Lines, Tally, left
+from dlt_dbt_cloud._follow.notebook import Notebook, is_notebook
+from dlt_dbt_cloud._follow.screen import CollectorScreen, LogScreen, Screen
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._values import clock
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 
 CLAIM: Final = "_dlt_dbt_cloud_wait"
 """Attribute of a collector that names the wait that it shows."""
+
+
+Display = Collector | Screen | LogScreen | CollectorScreen | Notebook
 
 
 def collector_of(pipeline: Any = None) -> Collector | None:
@@ -28,6 +36,60 @@ def collector_of(pipeline: Any = None) -> Collector | None:
         pipeline = context.pipeline()
     collector = getattr(pipeline, "collector", None)
     return None if isinstance(collector, NullCollector) else collector
+
+
+def display_of(progress: str, pipeline: Any = None) -> Display | None:
+    """Returns what shows a wait: the collector of the pipeline, else what fits where this runs.
+
+    Args:
+        progress: The setting: `off` shows nothing.
+        pipeline: The pipeline that has loaded, by default the active one.
+    """
+    if progress == "off":
+        return None
+    collector = collector_of(pipeline)
+    if type(collector) is LogCollector:
+        return CollectorScreen(collector)
+    if collector is not None:
+        return collector
+    if is_notebook():
+        return Notebook()
+    screen = Screen(sys.stderr) if sys.stderr else None
+    if logger.isEnabledFor(logging.INFO) and not (screen and screen.is_live):
+        return LogScreen()
+    return screen
+
+
+def shown(display: Display | None, title: str, io: IO, usual: UsualTimes | None) -> "Shown":
+    """Returns what shows a wait for a run.
+
+    Args:
+        display: How, None for not at all.
+        title: What is waited for.
+        io: Clock.
+        usual: How long runs of the job usually take.
+    """
+    if isinstance(display, Notebook):
+        return display
+    if isinstance(display, Collector):
+        return Progress(display, title, io, usual)
+    return Lines(display, io, usual) if display else Progress(None, title, io)
+
+
+def shown_many(display: Display | None, title: str, io: IO) -> "Progress | Tally":
+    """Returns what shows a wait for many runs."""
+    if display is None or isinstance(display, Collector | Notebook):
+        return Progress(display if isinstance(display, Collector) else None, title, io)
+    return Tally(display, io)
+
+
+async def rest(io: IO, seconds: float, progress: "Shown | Tally | None") -> None:
+    """Sleeps between two polls, and keeps alive what is shown."""
+    while progress and (frame := max(FRAME, progress.due)) < seconds and io.now() < io.deadline:
+        await io.sleep(frame)
+        progress.tick()
+        seconds -= frame
+    await io.sleep(seconds, is_poll=True)
 
 
 class Progress:
@@ -76,13 +138,21 @@ class Progress:
         if not self._collector:
             return
         total = round(self._usual.queued + self._usual.ran) if self._usual else None
-        message = ", ".join(filter(None, [run.activity, _left(run, self._usual)]))
+        message = ", ".join(filter(None, [run.activity, left(run, self._usual)]))
         elapsed = int(self._io.now() - self._shown_until)
         self._shown_until += elapsed
         self._update("Seconds", elapsed, total, message)
         if elapsed:
             self._update(self._activity, elapsed)
         self._activity = run.activity
+
+    @property
+    def due(self) -> float:
+        """Seconds until `tick` has something to show: a collector shows what was read."""
+        return math.inf
+
+    def tick(self) -> None:
+        """Does nothing: a collector has its own clock."""
 
     def show_finished(self, finished: int, total: int) -> None:
         """Shows that so many runs more have finished."""
@@ -106,9 +176,4 @@ class Progress:
             self._collector = None
 
 
-def _left(run: DBTCloudRun, usual: UsualTimes | None) -> str:
-    if usual is None or run.is_complete:
-        return ""
-    left = usual.ran - run.run_seconds
-    about = f"about {clock(left)} left" if left > 0 else "longer than usual"
-    return f"usually {clock(usual.ran)}, {about}"
+Shown = Progress | Lines | Notebook

@@ -11,6 +11,7 @@ from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, Patience, retry
 from dlt_dbt_cloud._start.duplicates import settle
 from dlt_dbt_cloud._start.order import Order
+from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudHTTPException,
@@ -79,10 +80,10 @@ class Follow:
                     if self.order and self.io.now() >= self.look_at:
                         run = await self._look(self.order, run)
                     if run.in_progress:
-                        usual = None if self.watch.collector else self.watch.usual  # live: fresh
+                        usual = None if self.watch.shows_progress else self.watch.usual
                         limit, waited = self.limits.wait_seconds, self.io.now() - self.started
                         pause = poll_interval(waited, limit, run.run_seconds, usual)
-                        await self.io.sleep(pause, is_poll=True)
+                        await self.watch.rest(self.io, pause)
                         run = await self._read(run)
                 other = await self._other(run)
                 if other.id == run.id:
@@ -101,10 +102,20 @@ class Follow:
             with suppress(DBTCloudAPIException):  # once more, briefly, and not with others
                 read = self.api.get_run_status
                 run = await self.last_io.call(read, run.id, include_related=related)
+        await self._read_log(run)
         self.watch.saw(run)
         if run.in_progress:
             self.limits.check(self.io, self.started, [run])
         return run
+
+    async def _read_log(self, run: DBTCloudRun) -> None:
+        """Reads the log of the running step, if it is wanted and did not come with the run."""
+        step = run.steps[-1] if run.steps and run.in_progress else {}
+        step_id = int_of(step.get("id"))
+        if self.watch.logs and step_id and not step.get("logs"):
+            with suppress(DBTCloudAPIException):  # it is read again at the next poll
+                read = await self.io.call(self.api.get_step, step_id)
+                step["logs"] = read.get("logs")
 
     async def _look(self, order: Order, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run to follow, after a look for others of the order."""

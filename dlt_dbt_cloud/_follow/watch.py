@@ -6,7 +6,10 @@ from contextlib import contextmanager
 
 from dlt.common.runtime.collector_base import Collector
 
-from dlt_dbt_cloud._follow.progress import Progress
+from dlt_dbt_cloud._follow.logs import StepLogs
+from dlt_dbt_cloud._follow.notebook import Notebook
+from dlt_dbt_cloud._follow.progress import Display, Shown, rest, shown
+from dlt_dbt_cloud._follow.screen import LogScreen
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
@@ -20,39 +23,52 @@ class Watch:
         is_own: Whether the call may cancel the run.
         order: What the run is created for, None if another call created it.
         usual: How long runs of the job usually take.
-        collector: What shows the progress live, None to show none.
     """
 
-    def __init__(self, io: IO, collector: Collector | None = None) -> None:
+    def __init__(
+        self, io: IO, display: Display | None = None, logs: StepLogs | None = None
+    ) -> None:
         self.run: DBTCloudRun | None = None
         self.is_own = False
         self.order: Order | None = None
         self.usual: UsualTimes | None = None
-        self._io, self.collector = io, collector
-        self._progress: Progress | None = None
+        self._io, self._display, self.logs = io, display, logs
+        self._progress: Shown | None = None
 
     @property
     def shows_steps(self) -> bool:
         """Whether somebody sees the steps: they make an answer heavy."""
-        return self.collector is not None or logger.isEnabledFor(logging.INFO)
+        is_shown = self._display is not None or self.logs is not None
+        return is_shown or logger.isEnabledFor(logging.INFO)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether somebody looks at what was read, so that it is to be fresh."""
+        return isinstance(self._display, Collector | Notebook) or self.logs is not None
 
     @contextmanager
     def shown(self, run: DBTCloudRun) -> Iterator[None]:
         """Shows the progress of a run."""
         title = f"dbt Cloud job {run.job_name}"
-        with Progress(self.collector, title, self._io, self.usual) as self._progress:
+        with shown(self._display, title, self._io, self.usual) as self._progress:
             self.saw(run)
             yield
         self._progress = None
 
     def saw(self, run: DBTCloudRun) -> None:
         """Remembers a run that was just read, and tells what is new."""
-        is_told = logger.isEnabledFor(logging.INFO)
+        is_told = logger.isEnabledFor(logging.INFO) and not isinstance(self._display, LogScreen)
         if is_told and self.run is not None and run.activity != self.run.activity:
             logger.info("dbt Cloud run %d: %s", run.id, run.activity)
         self.run = run
         if self._progress:
             self._progress.show(run)
+        if self.logs:
+            self.logs.show(run)
+
+    async def rest(self, io: IO, seconds: float) -> None:
+        """Sleeps between two polls, and keeps alive what is shown."""
+        await rest(io, seconds, self._progress)
 
     def took(self, run: DBTCloudRun, order: Order) -> None:
         """Remembers the run of an order."""

@@ -1,19 +1,28 @@
-"""How a finished run is read out: its job, its steps, and which nodes failed and why."""
+"""How a finished run is read out: its job, its steps, its nodes, and who triggered it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger, retry
+from dlt_dbt_cloud._values import dict_of, list_of, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudHTTPException,
     DBTCloudResponseException,
 )
 from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun
+from dlt_dbt_cloud.run.log import DONE, places_in, text_of_log
 
-RELATED: Final = ("trigger", "job", "run_steps")
+RELATED: Final = ("trigger", "job", "run_steps", "audit")
+
+WITHOUT_RESULTS: Final = re.compile(r"`dbt (clean|compile|debug|deps|docs|list|ls|parse|source)\b")
+"""Steps that build and test nothing."""
+
+COMPILE_ONLY: Final = frozenset({"compile", "generate", "list", "show"})
+"""The commands whose `run_results.json` calls nodes a success that were compiled, not built."""
 
 MAX_SECONDS: Final = 30.0
 """How long reading a failed run takes at most."""
@@ -26,29 +35,37 @@ LATE_PAUSES: Final = (1.0, 2.0, 3.0)
 status. All attempts for one run share them."""
 
 
+class HasArtifacts(Protocol):
+    """The one operation that reading nodes takes."""
+
+    def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
+        """Returns an artifact."""
+        ...
+
+
 async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
-    """Returns a finished run, read again with its job, its steps and its failed nodes.
+    """Returns a finished run, read again with its job, its steps and its nodes.
 
     What can't be read is left out with a warning: the outcome of the run is known already.
     """
     seconds = MAX_SECONDS if run.is_error else MAX_SECONDS_OF_OTHERS
     io = io.until(io.now() + seconds)
-    usual, pauses = run.usual, iter(LATE_PAUSES)
+    usual, load, pauses = run.usual, run.load, iter(LATE_PAUSES)
     try:
         # A reading that lags behind does not take the outcome back.
         related = await _related(io, api, run, seconds)
         run = related if related.status == run.status else run
         if run.is_error:
             run = await _with_logs(io, api, run, pauses)
-            run.failed_nodes = tuple(await _failed_nodes(io, api, run, pauses))
+        await read_nodes(io, api, run, pauses)
     except DBTCloudAPIException as error:
         logger.warning("Couldn't load all details of run %d: %s", run.id, error)
-    run.usual = usual
+    run.usual, run.load = usual, load
     return run
 
 
 async def run_results(
-    io: IO, api: RunsApi, run_id: int, step: int | None, pauses: Iterator[float]
+    io: IO, api: HasArtifacts, run_id: int, step: int | None, pauses: Iterator[float]
 ) -> Any:
     """Returns a step's `run_results.json`, None if it has no readable one even after a while.
 
@@ -73,12 +90,29 @@ async def run_results(
         await io.sleep(pause)
 
 
-def nodes(results: Any) -> Iterator[DBTCloudNode]:
+def nodes(
+    results: Any, places: Mapping[str, tuple[str, str]] | None = None
+) -> Iterator[DBTCloudNode]:
     """Yields the entries of a `run_results.json`, of whatever schema version, as far as they go."""
-    entries = results.get("results") if isinstance(results, dict) else None
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in list_of(dict_of(results).get("results")):
         if isinstance(entry, dict):
-            yield DBTCloudNode.from_results(entry)
+            yield DBTCloudNode.from_results(entry, places)
+
+
+def may_build(step: Mapping[str, Any]) -> bool:
+    """Returns True if a step may have built or tested nodes, by its name."""
+    name = str_of(step.get("name"))
+    return "Invoke dbt" in name and not WITHOUT_RESULTS.search(name)
+
+
+def only_compiles(results: Mapping[str, Any]) -> bool:
+    """Returns True if the nodes of a `run_results.json` were compiled, not built."""
+    return str_of(dict_of(results.get("args")).get("which")) in COMPILE_ONLY
+
+
+def invocation_of(results: Mapping[str, Any]) -> str:
+    """Returns the id of the call of dbt that wrote a `run_results.json`."""
+    return str_of(dict_of(results.get("metadata")).get("invocation_id"))
 
 
 async def _related(io: IO, api: RunsApi, run: DBTCloudRun, seconds: float) -> DBTCloudRun:
@@ -98,14 +132,28 @@ async def _with_logs(
     return run
 
 
-async def _failed_nodes(
-    io: IO, api: RunsApi, run: DBTCloudRun, pauses: Iterator[float]
-) -> list[DBTCloudNode]:
-    failed: list[DBTCloudNode] = []
-    for step in run.failed_steps:
-        if "dbt" not in str(step.get("name")):  # cloning a repository has no results
+async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterator[float]) -> None:
+    """Reads the nodes of all steps. Those of the steps before one that can't be read are kept."""
+    known: set[str] = set()
+    for step in run.steps:
+        if not may_build(step):
             continue
-        waits = pauses if run.may_have_results(step) else iter(())
-        results = await run_results(io, api, run.id, step.get("index"), waits)
-        failed += (node for node in nodes(results) if node.is_failed)
-    return failed
+        waits = pauses if _is_worth_waiting(run, step) else iter(())
+        results = dict_of(await run_results(io, api, run.id, step.get("index"), waits))
+        # A step that fails before dbt does anything is left with the results of the one before.
+        if invocation_of(results) in known or only_compiles(results):
+            continue
+        known.update(filter(None, [invocation_of(results)]))
+        run.nodes += tuple(nodes(results, places_in(step)))
+        if run.is_error:
+            run.failed_nodes = tuple(node for node in run.nodes if node.is_failed)
+
+
+def _is_worth_waiting(run: DBTCloudRun, step: Mapping[str, Any]) -> bool:
+    """Returns True if a step that has no results yet should have some.
+
+    How a success came about is worth a wait only if dbt has certainly written results.
+    """
+    if run.is_error:
+        return step in run.failed_steps and run.may_have_results(step)
+    return bool(DONE.search(text_of_log(step, 2000)))

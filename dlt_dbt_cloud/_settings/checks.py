@@ -16,6 +16,9 @@ from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 """Settings that must not be 0: nothing would be in time, or small enough."""
 
+CHOICES: Final = {"progress": ("auto", "off")}
+"""Settings that are one of a few words."""
+
 URL: Final = re.compile(
     r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\w:.]+\]|\w[\w.-]*)(?::[0-9]{1,5})?)"
     r"(?:(?P<prefix>(?:/[^/?#]+)*?)/api(?:/v2)?)?/*"
@@ -25,7 +28,7 @@ URL: Final = re.compile(
 def checked(name: str, hint: Any, value: Any) -> Any:
     """Returns a setting in the form that everything else relies on, by its name and its type."""
     inner = extract_inner_hint(hint)
-    kind, text = get_origin(inner) or inner, "" if isinstance(value, bool) else str(value).strip()
+    kind = get_origin(inner) or inner
     if name == "api_token":
         return _token(name, str(value or "").strip())
     if name == "base_api_url":
@@ -34,23 +37,33 @@ def checked(name: str, hint: Any, value: Any) -> Any:
         return None
     if kind is str and name.endswith("_id"):  # a run or a job stands for its id
         return str(checked_id(name, value.get("id") if isinstance(value, Mapping) else value))
-    if kind is str:
-        expected, is_right = "a text", isinstance(value, str | int | float)
-        value = str(value)
+    if kind in (int, float):
+        return _number(name, value, is_sent=is_optional_type(hint))
+    if name in CHOICES:
+        expected, is_right = " or ".join(f"`{it}`" for it in CHOICES[name]), value in CHOICES[name]
     elif kind is bool:
         expected, is_right = "true or false", value in (True, False)
     elif kind is list:  # of one string the letters would become the steps
         is_right = isinstance(value, list | tuple) and all(isinstance(step, str) for step in value)
         expected = 'a list of dbt commands, e.g. ["dbt build"]'
-    elif is_optional_type(hint):  # it is sent to the API
-        expected, is_right = "a whole number", bool(re.fullmatch(r"-?[0-9]{1,18}", text))
-        value = int(text) if is_right else value
     else:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        expected = "a number > 0" if name in LIMITS else "a number >= 0"
-        is_right = is_number and 0 <= value < math.inf and (value or name not in LIMITS)
+        expected, is_right = "a text", isinstance(value, str | int | float)
+        value = str(value)
     if not is_right:
         raise malformed(name, expected, value)
+    return value
+
+
+def _number(name: str, value: Any, *, is_sent: bool) -> Any:
+    """Returns a number: a whole one if it is sent to the API, else one of seconds, times, bytes."""
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if is_sent and re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_right = is_number and 0 <= value < math.inf and (value or name not in LIMITS)
+    if is_sent or not is_right:
+        limit = "a number > 0" if name in LIMITS else "a number >= 0"
+        raise malformed(name, "a whole number" if is_sent else limit, value)
     return value
 
 

@@ -104,6 +104,15 @@ class DBTCloudConfiguration(BaseConfiguration):
     run_key_window: float = _setting(
         24 * 60 * 60, "How old a run with the same `run_key` may be, in seconds, at most a year."
     )
+    progress: str = _setting(
+        "auto",
+        "How a wait is shown where the pipeline has no `progress=`: `auto`, or `off` for silence.",
+    )
+    logs: bool = _setting(False, "Whether the log of each step is shown as it is written.")
+    notify: bool = _setting(
+        False,
+        "Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.",
+    )
     outage_timeout: float = _setting(
         10 * 60,
         "How long to retry while the API is unavailable, in seconds. More than the five minutes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import webbrowser
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signum, _stop)
     try:
         with _cloud(options) as cloud:
+            if options.open:
+                webbrowser.open(cloud.url)
             return wrap(command, cloud.environment) if command else _serve(cloud)
     except LocalDBTCloudException as e:
         print(f"error: {e}", file=sys.stderr)
@@ -112,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs-dir", metavar="DIR", help="folder to keep logs and artifacts in (temporary)")
     add("--strict", action="store_true", help="refuse what rests on a guess, with 501")
     add("--fidelity", action="version", version=table(), help="print what is known and guessed")
+    add("--open", action="store_true", help="open the page of jobs and runs in a browser")
     return parser
 
 

@@ -26,6 +26,7 @@ from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
+from dlt_dbt_cloud.local.pages import with_pages
 from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
@@ -144,7 +145,7 @@ class LocalDBTCloud:
     def _app(self) -> WSGIApplication:
         version = self._version()
         app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)
-        return app.wsgi_app
+        return with_pages(app.wsgi_app, self._api_token, str(self._world.account_id))
 
     @property
     def port(self) -> int:

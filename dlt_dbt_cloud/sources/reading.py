@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Blocking, logger, run
-from dlt_dbt_cloud._report import LATE_PAUSES, run_results
-from dlt_dbt_cloud._values import dict_of, int_of, str_of
+from dlt_dbt_cloud._report import LATE_PAUSES, invocation_of, may_build, run_results
+from dlt_dbt_cloud._values import dict_of, int_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.sources.rows import RunRow, may_build, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources.rows import RunRow, nodes_in, run_row, step_row
 from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_STEPS, Row
 
 RELATED: Final = ("trigger", "job")
@@ -131,7 +131,7 @@ async def read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow) -> Non
         except DBTCloudAPIException as error:
             row.lacks(f"Nodes of step {index}", error)
             continue
-        invocation = str_of(dict_of(results.get("metadata")).get("invocation_id"))
+        invocation = invocation_of(results)
         # A step that fails before dbt does anything is left with the results of the one before.
         if results and invocation not in known:
             row.nodes += nodes_in(results, values)

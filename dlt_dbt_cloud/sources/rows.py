@@ -5,20 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dlt_dbt_cloud._io import logger
+from dlt_dbt_cloud._report import only_compiles
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run.node import name_of
 from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row
 
 KNOWN_SCHEMAS: Final = re.compile(r"/run-results/v[1-6]\.json$")
 """The schema versions of `run_results.json`, dbt 0.19 and later, that have what is read here."""
-
-WITHOUT_RESULTS: Final = re.compile(r"`dbt (clean|compile|debug|deps|docs|list|ls|parse|source)\b")
-"""Steps that build and test nothing."""
-
-COMPILE_ONLY: Final = frozenset({"compile", "generate", "list", "show"})
-"""The commands whose `run_results.json` calls nodes a success that were compiled, not built."""
 
 
 class RunRow(Row):
@@ -112,17 +108,11 @@ def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
     return RUN_STEPS.row({**step, **values})
 
 
-def may_build(step: Row) -> bool:
-    """Returns True if a step may have built or tested nodes, by its name."""
-    name = step["name"] or ""
-    return "Invoke dbt" in name and not WITHOUT_RESULTS.search(name)
-
-
 def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
     """Returns the nodes in a `run_results.json`, of whatever schema version, as far as they go."""
     metadata, args = dict_of(results.get("metadata")), dict_of(results.get("args"))
-    command, version = str_of(args.get("which")), str_of(metadata.get("dbt_schema_version"))
-    if command in COMPILE_ONLY:
+    version = str_of(metadata.get("dbt_schema_version"))
+    if only_compiles(results):
         return []
     if not KNOWN_SCHEMAS.search(version):
         logger.warning(
@@ -145,14 +135,12 @@ def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
 
 def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an entry of a `run_results.json` with what is written in it further down."""
-    resource_type, *rest = str(result["unique_id"]).split(".", maxsplit=2)
-    name = rest[-1] if rest else ""
+    resource_type = str(result["unique_id"]).partition(".")[0]
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     return {
         **result,
         "resource_type": resource_type,
-        # Of a test it is followed by a hash.
-        "name": name.partition(".")[0] if resource_type == "test" else name,
+        "name": name_of(result["unique_id"]),
         "rows_affected": dict_of(result.get("adapter_response")).get("rows_affected"),
         "started_at": timing[0].get("started_at"),
         "finished_at": timing[-1].get("completed_at"),

@@ -21,7 +21,7 @@ from dlt.common.runtime import signals
 
 from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud.__main__ import main
-from dlt_dbt_cloud._cli import commands
+from dlt_dbt_cloud._cli import answers as commands
 from dlt_dbt_cloud._cli import parser as cli
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, setting_docs
 from dlt_dbt_cloud.plugin import DBTCloudCommand, plug_cli
@@ -228,7 +228,8 @@ def test_the_outcome_is_told_once(shell: Shell, triggered: responses.RequestsMoc
     triggered.get(RUN_URL, json=sample_run("run_error", id=RUN_ID))
     shell("run")
     assert f"dbt Cloud run {RUN_ID}: Running" in shell.err
-    assert "of job" not in shell.err
+    assert shell.out.splitlines()[0] not in shell.err
+    assert "dbt command failed" not in shell.err
 
 
 def test_raise_on_failure_in_the_settings_changes_nothing(
@@ -427,9 +428,10 @@ def test_check_says_that_all_is_well(shell: Shell, api: responses.RequestsMock) 
     """Host, token, account and job are ok, a line each, and nothing is triggered."""
     api.get(JOBS_URL, json=sample("jobs"))
     api.get(f"{JOBS_URL}{JOB_ID}/", json={"data": {**sample("jobs")["data"][0], "id": JOB_ID}})
+    api.get(RUNS_URL, json=listed("runs"))
     assert shell("check") == 0
     lines = [line.split() for line in shell.out.splitlines()]
-    assert [line[:2] for line in lines] == [
+    assert [line[:2] for line in lines[:4]] == [
         ["ok", "host"],
         ["ok", "token"],
         ["ok", "account"],
@@ -661,7 +663,7 @@ def test_dlt_has_the_command(tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT), str(tmp_path)])
     done = python("-m", "dlt", "dbt-cloud", "--help", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
-    assert "{check,run,status,cancel,retry,runs,local}" in done.stdout
+    assert "{init,check,jobs,run,status,cancel,retry,runs,logs,report,local}" in done.stdout
     assert "Exit codes:" in done.stdout
     done = python("-m", "dlt", "dbt-cloud", "run", "--json", PYTHONPATH=path)
     assert done.returncode == 2, done.stderr

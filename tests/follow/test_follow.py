@@ -29,6 +29,7 @@ from dlt_dbt_cloud import (
 from dlt_dbt_cloud._call import Call, follow_runs
 from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.progress import CLAIM, collector_of
+from dlt_dbt_cloud._follow.screen import CollectorScreen
 from dlt_dbt_cloud._io import run as run_program
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
@@ -123,7 +124,8 @@ class TestProgress:
             api.get(RUN_URL, json=sample("run_running"))
             api.get(RUN_URL, json=sample("run_success_related"))
             self.watch(client, collector)
-            polls = [c.request.url or "" for c in api.calls if RUN_URL in str(c.request.url)]
+            urls = [c.request.url or "" for c in api.calls if RUN_URL in str(c.request.url)]
+            polls = [url for url in urls if "/artifacts/" not in url]
             assert ("run_steps" in polls[0]) == (collector is not None)
             assert len(polls) == 3
 
@@ -137,7 +139,7 @@ class TestProgress:
             api.get(RUN_URL, json={"status": {"code": 200}, "data": running})
         api.get(RUN_URL, json=sample("run_success_related"))
         self.watch(client, None)
-        told = [r.getMessage().partition(": ")[2] for r in log.records if r.msg.endswith("d: %s")]
+        told = [r.getMessage().partition(": ")[2] for r in log.records if r.module == "watch"]
         assert told == ["Running", "1. Step 1", "2. Step 2", "Success"]
         assert "run_steps" in str(api.calls[1].request.url)
 
@@ -193,10 +195,10 @@ class TestProgress:
         api.get(RUN_URL, json=sample("run_running"))
         api.get(RUN_URL, json=sample("run_success_related"))
         screen = io.StringIO()
-        self.watch(client, LogCollector(log_period=0, logger=screen, dump_system_stats=False))
-        assert f" dbt Cloud job {JOB_ID} " in screen.getvalue()
-        assert "Seconds: 1" in screen.getvalue()
-        assert "Running" in screen.getvalue()
+        collector = LogCollector(log_period=0, logger=screen, dump_system_stats=False)
+        self.watch(client, CollectorScreen(collector))
+        assert f"run {RUN_ID} of job {JOB_ID}" in screen.getvalue()
+        assert f"dbt Cloud run {RUN_ID}: Running" in screen.getvalue()
 
     @pytest.mark.parametrize("progress", ["tqdm", "log"])
     def test_waits_that_share_a_collector(
@@ -225,7 +227,7 @@ class TestProgress:
         assert CLAIM not in vars(pipeline.collector)
 
     def test_pipeline_without_progress(self) -> None:
-        """A pipeline without progress, and no pipeline, show nothing."""
+        """A pipeline without progress, and no pipeline, have no collector."""
         assert collector_of() is None
         dlt.pipeline("p", pipelines_dir="pipelines")
         assert collector_of() is None
@@ -368,7 +370,7 @@ class TestManyRuns:
         self.world(api, {1: ["run_success"], 2: ["run_running", "run_success"]})
         recorder = Recorder()
         dlt.pipeline("p", pipelines_dir="pipelines", progress=recorder)
-        watch_all(client, configured(), [a_run(1), a_run(2)])
+        watch_all(client, configured(progress="auto"), [a_run(1), a_run(2)])
         assert recorder.shown == [("Runs", 1, 2, None), ("Runs", 1, 2, None)]
 
     def test_ids(self, api: responses.RequestsMock) -> None:
@@ -410,5 +412,5 @@ def test_progress_of_the_loads_pipeline(
     api.get(RUNS_URL, json=listed([]))
     api.post(f"{ACCOUNT}/jobs/{JOB_ID}/run/", json=sample("run_queued"))
     api.get(RUN_URL, json=sample("run_success_related"))
-    run_dbt_cloud_job(configured(), load_info=info, wait_seconds=0)
+    run_dbt_cloud_job(configured(progress="auto"), load_info=info, wait_seconds=0)
     assert ("Seconds", 0, None, "Success") in recorder.shown

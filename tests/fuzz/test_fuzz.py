@@ -77,8 +77,10 @@ def show(story: str, value: Any) -> None:
 
 def ask(story: str, run: DBTCloudRun) -> None:
     """Asks a run all that one may ask of it."""
-    names = [name for name, it in vars(DBTCloudRun).items() if isinstance(it, property)]
+    names = [name for name in dir(DBTCloudRun) if isinstance(getattr(DBTCloudRun, name), property)]
     assert [getattr(run, name) for name in names]
+    assert len(run._repr_html_()) < 60_000, story
+    assert "<script" not in run.to_html() + run.to_markdown(), story
     assert str(pickle.loads(pickle.dumps(run))) == str(run), story  # noqa: S301  # our own
     show(story, run)
     assert repr(run)
@@ -137,7 +139,7 @@ def test_runs(name: str) -> None:
     for story, text in stories(name):
         data = parse_json(text).get("data")
         found = DBTCloudRun(data if isinstance(data, dict) else {})
-        found.failed_nodes = tuple(results)
+        found.nodes = found.failed_nodes = tuple(results)
         ask(story, found)
 
 

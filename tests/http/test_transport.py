@@ -233,7 +233,7 @@ class TestTrouble:
         api.get(RUN_URL, json=sample("run_success"))
         assert client.get_run_status(RUN_ID).is_success
         assert "answered 502 Bad Gateway" in log.text
-        assert "Retrying in 1 s." in log.text
+        assert "Retrying in 1 s, for up to" in log.text
 
     def test_stays(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, io: JumpingIO

@@ -18,7 +18,7 @@ from dlt_dbt_cloud import (
     DBTCloudRunTimedOutException,
 )
 from dlt_dbt_cloud._report import nodes
-from dlt_dbt_cloud._values.text import log_tail
+from dlt_dbt_cloud.run.log import log_tail
 from tests.utils import sample
 
 
@@ -129,6 +129,7 @@ class TestText:
             "  2. Create profile from connection Warehouse: Success, 00:00:02\n"
             "  3. Invoke dbt with `dbt deps`: Success, 00:00:02\n"
             "  4. Invoke dbt with `dbt build`: Success, 00:01:35\n"
+            "Nodes: PASS=32 WARN=0 ERROR=0 SKIP=0\n"
             "See https://abc12.us1.dbt.com/deploy/70403103922125/projects/70403103926818/runs"
             "/70403110257794/"
         )
@@ -137,7 +138,10 @@ class TestText:
         """The failed step, the failed models and tests with their messages, the log's end."""
         text = str(failed_run())
         assert "dbt command failed\n" in text
-        assert "Failed: 2 node(s)\n  model.flights.punctuality (error)\n" in text
+        assert (
+            "Failed: 2 node(s)\n  model.flights.punctuality (error, models/marts/punctuality.sql)\n"
+            in text
+        )
         assert "    Runtime Error in model punctuality (models/marts/punctuality.sql)\n" in text
         assert "Could not convert string '12,50' to DECIMAL(10,2)\n" in text
         assert "  test.flights.not_null_flights_carrier.1 (fail)\n    Got 3 results, conf" in text

@@ -167,7 +167,7 @@ class Simulation:
         caller.on_await, caller.on_end = self._on_await, self._on_end
         self.callers.append(caller)
         io, api = SimulatedIO(caller), View(self.cloud, caller, self._fate)
-        config = DBTCloudConfiguration(job_id=str(JOB), **spec.config)
+        config = DBTCloudConfiguration(job_id=str(JOB), progress="off", **spec.config)
         if len(spec.follows) > 1:
             program: Any = follow_runs(io, api, config, list(spec.follows))
         elif spec.follows:

@@ -168,6 +168,10 @@ class View:
         self._met("get_artifact", run_id, OK)
         raise _error("404", path)
 
+    def get_step(self, step_id: int) -> Mapping[str, Any]:
+        """Is not called: nobody watches logs here."""
+        raise NotImplementedError
+
     def get_jobs(self, **query: Any) -> Page[dict[str, Any]]:
         """Returns a page of the account's jobs."""
         raise NotImplementedError

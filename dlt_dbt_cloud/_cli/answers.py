@@ -1,0 +1,139 @@
+"""What the commands share: settings in, an answer and an exit code out."""
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from dlt_dbt_cloud._io import IO, Blocking
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import (
+    DBTCloudConfiguration,
+    resolve_dbt_cloud_configuration,
+)
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudException,
+    DBTCloudHTTPException,
+    DBTCloudRunUnreachableException,
+    DBTCloudTriggerException,
+    DBTCloudWaitTimeoutException,
+)
+from dlt_dbt_cloud.run import DBTCloudRun
+
+TYPED: Final = (
+    (re.compile(r"get_dbt_cloud_run_status\(run_id=(\d+)\)"), r"dlt dbt-cloud status \1"),
+    (
+        re.compile(r"set `project_id`, `environment_id` or `job_id`"),
+        "pass --project-id, --environment-id, or the id of the job",
+    ),
+    (
+        re.compile(r"Pass as arguments, or add to"),
+        "To be asked for them: dlt dbt-cloud init. Or add to",
+    ),
+)
+"""What scripts are advised, and what a person types instead."""
+
+
+class ExitCode(IntEnum):
+    """What the exit codes say. `DBTCloudCommand.description` tells the user."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    USAGE = 2
+    CANCELLED = 3
+    TIMED_OUT = 4
+    UNKNOWN = 5
+    SIGNALLED = 128
+
+
+class Answer(NamedTuple):
+    """What a command says: to the shell, to scripts (`--json`) and to people."""
+
+    exit_code: int
+    data: Any
+    text: str
+
+
+def exit_code_of(error: Exception) -> ExitCode:
+    """Returns the exit code for a command that could not do what it was asked to."""
+    if isinstance(error, DBTCloudWaitTimeoutException):
+        return ExitCode.TIMED_OUT
+    if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
+        return ExitCode.USAGE
+    is_about_the_api = isinstance(
+        error, DBTCloudAPIException | DBTCloudTriggerException | DBTCloudRunUnreachableException
+    )
+    return ExitCode.UNKNOWN if is_about_the_api else ExitCode.USAGE
+
+
+def typed(text: str) -> str:
+    """Returns a message whose advice can be typed."""
+    for script, command in TYPED:
+        text = script.sub(command, text)
+    return text
+
+
+def answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
+    """Returns the answer that is a run."""
+    outcomes = (
+        (run.in_progress, while_in_progress),
+        (run.is_success, ExitCode.SUCCEEDED),
+        (run.is_error, ExitCode.FAILED),
+        (run.is_cancelled, ExitCode.CANCELLED),
+        (run.is_timed_out, ExitCode.TIMED_OUT),
+    )
+    exit_code = next((code for holds, code in outcomes if holds), ExitCode.UNKNOWN)
+    told = {
+        "failed_nodes": [node._asdict() for node in run.failed_nodes],
+        "warned_nodes": [node._asdict() for node in run.warned_nodes],
+        "counts": run.counts,
+        "errors": [error._asdict() for error in run.errors],
+    }
+    return Answer(exit_code, {**run, **told}, str(run))
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that were passed."""
+    fields = DBTCloudConfiguration.get_resolvable_fields()
+    options = {name: value for name, value in vars(args).items() if name in fields}
+    passed = {name: value for name, value in options.items() if value is not None}
+    if job := getattr(args, "job", None):
+        passed["job_id" if job.isdecimal() else "job_name"] = job
+    return {**passed, "raise_on_failure": False}
+
+
+def resolved(args: argparse.Namespace, **more: Any) -> DBTCloudConfiguration:
+    """Returns the configuration."""
+    settings = {**settings_of(args), **more}
+    return resolve_dbt_cloud_configuration(pipeline_name=args.pipeline_name, **settings)
+
+
+def run_id_of(config: DBTCloudConfiguration) -> int:
+    """Returns the id of the run that a command is about.
+
+    Raises:
+        DBTCloudException: There is none.
+    """
+    if config.run_id:
+        return int(config.run_id)
+    raise DBTCloudException(
+        "Which run? Pass its id. The last runs of a job, with their ids: dlt dbt-cloud runs JOB"
+    )
+
+
+def world(config: DBTCloudConfiguration, io: IO | None) -> tuple[IO, DBTCloudClientV2]:
+    """Returns the time and the API of a command. The programs retry by themselves."""
+    api = DBTCloudClientV2(credentials=config, outage_timeout=0)
+    return io or Blocking(config.request_timeout), api
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows in columns."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(map(str.ljust, line, widths)).rstrip()  # no spaces at the ends of lines
+        for line in lines
+    )

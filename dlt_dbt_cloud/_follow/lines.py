@@ -1,0 +1,184 @@
+"""Tells a wait in words: in a line that lives, or in a few lines that stay."""
+
+from collections import deque
+from typing import Any, Final
+
+from typing_extensions import Self
+
+from dlt_dbt_cloud._follow.screen import AnyScreen, Screen
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._values import clock
+from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
+from dlt_dbt_cloud.run.log import logged_nodes
+
+HEARTBEAT: Final = 60.0
+"""Seconds after which there is a line though nothing has changed."""
+
+HOUR: Final = 3600.0
+MAX_CHANGES: Final = 38
+"""Changes that have a line of their own within an hour: with one a minute, a hundred lines."""
+
+FRAME: Final = 1.0
+"""Seconds after which a line that lives is drawn again."""
+
+
+class Lines:
+    """Tells a wait for a run.
+
+    Args:
+        screen: Where to.
+        io: Clock.
+        usual: How long runs of the job usually take.
+    """
+
+    def __init__(self, screen: AnyScreen, io: IO, usual: UsualTimes | None) -> None:
+        self._screen = screen
+        self._io = io
+        self._usual = usual
+        self._run: DBTCloudRun | None = None
+        self._read_at = self._told_at = io.now()
+        self._changes: deque[float] = deque(maxlen=MAX_CHANGES)
+
+    def __enter__(self) -> Self:
+        if isinstance(self._screen, Screen):
+            self._screen.claim()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self._screen, Screen):
+            self._screen.release()
+
+    @property
+    def due(self) -> float:
+        """Seconds until `tick` has something to tell."""
+        if self._screen.is_live:
+            return FRAME
+        return max(0.0, self._told_at + HEARTBEAT - self._io.now())
+
+    def show(self, run: DBTCloudRun) -> None:
+        """Tells what is new of a run that was just read."""
+        before, self._read_at = self._run, self._io.now()
+        if before and before.status == run.status and before.steps and not run.steps:
+            run = DBTCloudRun({**run, "run_steps": before.steps})  # shared polls have no steps
+        self._run = run
+        if before is None or before.id != run.id:
+            self._line(beginning(run, self._usual))
+            before = None
+        if run.is_complete:
+            self._line(f"dbt Cloud run {run.id}: {ending(run)}")
+        elif before is None and not run.is_queued:
+            pass  # the first line is enough
+        elif (before is None or before.activity != run.activity) and self._may_tell():
+            self._changes.append(self._io.now())
+            self._line(self._text(run))
+        self.tick()
+
+    def tick(self) -> None:
+        """Goes on telling: time passes, though nothing has been read."""
+        run = self._run
+        if run is None or run.is_complete:
+            return
+        if isinstance(self._screen, Screen) and self._screen.is_live:
+            self._screen.draw(self._text(run))
+        elif self.due <= 0:
+            self._line(self._text(run))
+
+    def _may_tell(self) -> bool:
+        if self._screen.is_live:
+            return False
+        is_full = len(self._changes) == MAX_CHANGES
+        return not is_full or self._io.now() - self._changes[0] >= HOUR
+
+    def _line(self, text: str) -> None:
+        self._told_at = self._io.now()
+        self._screen.line(text)
+
+    def _text(self, run: DBTCloudRun) -> str:
+        since = self._io.now() - self._read_at
+        elapsed = f"{clock(run.queued_seconds + run.run_seconds + since)} so far"
+        nodes, total = logged_nodes(run.steps[-1]) if run.steps else ([], 0)
+        done = sum(node.status != "running" for node in nodes)
+        counted = f"{done} of {total} nodes" if total else ""
+        parts = [run.activity, counted, elapsed, left(run, self._usual, since)]
+        return f"dbt Cloud run {run.id}: {', '.join(filter(None, parts))}"
+
+
+class Tally:
+    """Tells how many of the runs that are waited for have finished.
+
+    Args:
+        screen: Where to.
+        io: Clock.
+    """
+
+    def __init__(self, screen: AnyScreen, io: IO) -> None:
+        self._screen = screen
+        self._io = io
+        self._told_at = io.now()
+        self._text = "dbt Cloud runs: none has finished yet"
+        self._finished = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the lines as they are."""
+
+    @property
+    def due(self) -> float:
+        """Seconds until `tick` has something to tell."""
+        return max(0.0, self._told_at + HEARTBEAT - self._io.now())
+
+    def show_finished(self, finished: int, total: int) -> None:
+        """Tells that so many runs more have finished."""
+        self._finished += finished
+        self._text = f"dbt Cloud runs: {self._finished} of {total} have finished"
+        if self._finished == total or self._io.now() - self._told_at >= HEARTBEAT / 2:
+            self._line()
+
+    def tick(self) -> None:
+        """Goes on telling: time passes, though nothing has been read."""
+        if self.due <= 0:
+            self._line()
+
+    def _line(self) -> None:
+        self._told_at = self._io.now()
+        self._screen.line(self._text)
+
+
+def beginning(run: DBTCloudRun, usual: UsualTimes | None) -> str:
+    """Returns the first line about a run."""
+    usually = f", usually {clock(usual.queued + usual.ran)}" if usual else ""
+    return f"dbt Cloud run {run.id} of job {run.job_name}{usually}: {run.url}"
+
+
+def ending(run: DBTCloudRun) -> str:
+    """Returns the last words about a run that has finished: why it failed is told elsewhere."""
+    outcome = "Timed out" if run.is_timed_out else run.status_name
+    took = run.queued_seconds + run.run_seconds
+    return f"{outcome} after {clock(took)}" if took else outcome
+
+
+def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:
+    """Returns in words how long a run in progress will take, the queue before it counted.
+
+    Args:
+        run: The run.
+        usual: How long runs of its job usually take.
+        since: Seconds since the run was read.
+    """
+    if usual is None or run.is_complete:
+        return ""
+    seconds = usual.ran - run.run_seconds
+    if run.is_queued:
+        # Each run ahead takes as long as usual. One of them has run for as long as this waits.
+        ahead = len(_ahead(run)) * usual.ran or usual.queued
+        seconds += max(0.0, ahead - run.queued_seconds)
+    seconds -= since
+    about = f"about {clock(seconds)} left" if seconds > 0 else "longer than usual"
+    return f"usually {clock(usual.ran)}, {about}"
+
+
+def _ahead(run: DBTCloudRun) -> list[Any]:
+    blocked_by = run.get("blocked_by")
+    return blocked_by if isinstance(blocked_by, list) else []

@@ -1,0 +1,42 @@
+"""Shows a run in a notebook while it is waited for: one table, which changes in place."""
+
+import math
+import sys
+from typing import Any
+
+from typing_extensions import Self
+
+from dlt_dbt_cloud.run import DBTCloudRun
+
+
+def is_notebook() -> bool:
+    """Returns True in a cell of a notebook. IPython is never imported for it."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return hasattr(get_ipython() if get_ipython else None, "kernel")
+
+
+class Notebook:
+    """A table of the run in the output of the cell."""
+
+    due = math.inf
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the table as it is."""
+
+    def show(self, run: DBTCloudRun) -> None:
+        """Shows a run that was just read."""
+        from IPython.display import display  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        if self._handle:
+            self._handle.update(run)
+        else:
+            self._handle = display(run, display_id=True)
+
+    def tick(self) -> None:
+        """Does nothing: each read shows the times."""

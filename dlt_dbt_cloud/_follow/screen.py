@@ -1,0 +1,105 @@
+"""Where a wait is told: a terminal, the output of a script in CI, or a log."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+from dlt.common.runtime.collector import LogCollector
+
+from dlt_dbt_cloud._io import logger
+from dlt_dbt_cloud._values import printable
+
+CLAIM: Final = "_dlt_dbt_cloud_line"
+"""Attribute of a stream that names the wait whose line lives on it."""
+
+CLEAR: Final = "\r\x1b[K"
+
+
+class LogScreen:
+    """The log of dlt, if somebody reads it at the level INFO."""
+
+    is_live = False
+
+    def line(self, text: str) -> None:
+        """Writes a line."""
+        logger.info("%s", text)
+
+
+class CollectorScreen:
+    """Where dlt's own log collector writes: it would tell each counter, every second."""
+
+    is_live = False
+
+    def __init__(self, collector: LogCollector) -> None:
+        self._collector = collector
+
+    def line(self, text: str) -> None:
+        """Writes a line."""
+        self._collector._log(self._collector.log_level, text)  # noqa: SLF001  # all its outputs
+
+
+class Screen:
+    """A stream, on which a line may live if it is a terminal.
+
+    Args:
+        stream: Where to write.
+        environment: Tells a terminal that can't move its cursor, and CI.
+
+    Attributes:
+        is_live: Whether a line may live on it.
+    """
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str] = os.environ) -> None:
+        self._stream = stream
+        self._is_dirty = False
+        is_dumb = environment.get("TERM") == "dumb" or bool(environment.get("CI"))
+        self.is_live = stream.isatty() and hasattr(stream, "__dict__") and not is_dumb
+
+    def claim(self) -> None:
+        """Lets a line live here, unless another wait in this process has one."""
+        if self.is_live:
+            # Atomic, unlike a check and an assignment.
+            self.is_live = vars(self._stream).setdefault(CLAIM, self) is self
+        if self.is_live:
+            logger.addFilter(self)
+
+    def release(self) -> None:
+        """Ends the line."""
+        self.clear()
+        if self.is_live:
+            logger.removeFilter(self)
+            vars(self._stream).pop(CLAIM, None)
+
+    def line(self, text: str) -> None:
+        """Writes a line that stays."""
+        self.clear()
+        self._write(f"{printable(text)}\n")
+
+    def draw(self, text: str) -> None:
+        """Replaces the line that lives."""
+        width = shutil.get_terminal_size().columns - 1
+        self._write(CLEAR + printable(text)[:width])
+        self._is_dirty = True
+
+    def clear(self) -> None:
+        """Removes the line that lives."""
+        if self._is_dirty:
+            self._write(CLEAR)
+            self._is_dirty = False
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Makes room for a record that is about to be written to the same terminal."""
+        self.clear()
+        return True
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more: no reason to end a wait
+            self.is_live = False
+
+
+AnyScreen = Screen | LogScreen | CollectorScreen

@@ -1,0 +1,75 @@
+"""What GitHub Actions and Slack are told of a run: short, and escaped as each of them wants it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run.log import shortened
+from dlt_dbt_cloud.run.reading import MAX_NODES, gist, more, read
+
+MAX_ANNOTATIONS: Final = 10
+"""GitHub shows ten errors of a step."""
+
+MAX_SUMMARY: Final = 2**20
+"""Maximum size of GitHub's step summary in bytes, of all that a step writes to it."""
+
+
+def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Yields the commands that mark what failed in the files of a pull request."""
+    if environment.get("GITHUB_ACTIONS") != "true" or run.is_success:
+        return
+    root = Path(environment.get("GITHUB_WORKSPACE") or ".")
+    failures = [(node.name, node.message, node.file, node.line) for node in run.failed_nodes]
+    failures += [(f"dbt {it.kind}", it.message, it.file, it.line) for it in run.errors]
+    for name, message, file, line in failures[:MAX_ANNOTATIONS]:
+        at = {"file": _in_repository(root, file), "line": line, "title": name}
+        written = ",".join(f"{key}={_property(str(it))}" for key, it in at.items() if it)
+        yield f"::error {written}::{_data(shortened(message, 1000) or 'No message.')}"
+
+
+def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> None:
+    """Adds a run to the summary that GitHub shows of a step, if this is one of GitHub's."""
+    path = environment.get("GITHUB_STEP_SUMMARY")
+    text = f"{run.to_markdown()}\n"
+    if path and (Path(path).stat().st_size if Path(path).exists() else 0) + len(text) < MAX_SUMMARY:
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(text)
+
+
+def slack_text(run: DBTCloudRun) -> str:
+    """Returns a short message about a run: its link, and what failed first."""
+    reading = read(run)
+    title = f"<{reading.url}|{_slack(reading.title)}>" if reading.url else _slack(reading.title)
+    lines = [f"{title}: *{_slack(reading.outcome)}*", *map(_slack, reading.notes)]
+    lines += [f"• *{_slack(error.kind)}* {_slack(gist(error.message))}" for error in reading.errors]
+    failed = reading.failed[:MAX_NODES]
+    lines += [f"• *{_slack(node.name)}* {_slack(gist(node.message))}" for node in failed]
+    return "\n".join(filter(None, [*lines, more(reading.failed)]))
+
+
+def _in_repository(root: Path, file: str) -> str:
+    """Returns a file of a dbt project, from the root of the repository if it is found there."""
+    if not file:
+        return ""
+    for pattern in (file, f"*/{file}", f"*/*/{file}"):
+        try:
+            found = sorted(root.glob(pattern))
+        except (ValueError, NotImplementedError, OSError):  # no name of a file
+            return file
+        if len(found) == 1:
+            return found[0].relative_to(root).as_posix()
+    return file
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _slack(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,143 @@
+"""The pages: rendered here, live by a small script, and whole without it."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, redirect, render_template, request, send_file
+from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
+from dlt_dbt_cloud.local.pages.inner import InnerApi
+from dlt_dbt_cloud.run.html import STYLE_SHEET, body
+from dlt_dbt_cloud.run.reading import read
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:;"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PATHS: Final = ("/deploy/", "/pages/")
+"""Where pages are, beside `/`. All else is the API's."""
+FILES: Final = Path(__file__).parent / "static"
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+CAUSE: Final = "Run from the page of the local dbt Cloud"
+
+
+def with_pages(api: WSGIApplication, api_token: str, account_id: str) -> WSGIApplication:
+    """Returns an application that answers for the API and for the pages."""
+    pages = create_app(InnerApi(api, api_token, account_id)).wsgi_app
+
+    def either(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        is_page = path == "/" or path.startswith(PATHS)
+        return (pages if is_page else api)(environ, start_response)
+
+    return either
+
+
+def create_app(api: InnerApi) -> Flask:
+    """Returns the pages over an API."""
+    app = Flask("dlt_dbt_cloud.local.pages", static_folder=None)
+    views = Pages(api)
+    app.before_request(views.check)
+    app.after_request(_protected)
+    app.register_error_handler(HTTPException, views.refused)
+    app.register_error_handler(DBTCloudHTTPException, views.not_found)
+    for path, view in (
+        ("/", views.index),
+        ("/deploy/<int:_account>/projects/<int:_project>/runs/<int:run_id>/", views.run),
+        ("/pages/files/<name>", views.file),
+    ):
+        app.add_url_rule(path, view.__name__, view)
+    app.add_url_rule("/pages/jobs/<int:job_id>/run", "trigger", views.trigger, methods=["POST"])
+    app.add_url_rule("/pages/runs/<int:run_id>/cancel", "cancel", views.cancel, methods=["POST"])
+    return app
+
+
+class Pages:
+    """The views.
+
+    Args:
+        api: What they show.
+    """
+
+    def __init__(self, api: InnerApi) -> None:
+        self._api = api
+        self._form_token = secrets.token_urlsafe()
+
+    def check(self) -> None:
+        """Refuses requests that other sites cause: by a name of their own, or by a form."""
+        if urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+            abort(HTTPStatus.FORBIDDEN, "This page is for this machine alone.")
+        sent = request.form.get("form_token", "")
+        if request.method == "POST" and not hmac.compare_digest(
+            sent.encode(), self._form_token.encode()
+        ):
+            abort(HTTPStatus.FORBIDDEN, "The form is out of date. Go back, reload it, try again.")
+
+    def index(self) -> str:
+        """Shows the jobs and the last runs."""
+        runs = [(run, read(run)) for run in self._api.runs()]
+        return self._page("index.html", jobs=self._api.jobs(), runs=runs, is_live=True)
+
+    def run(self, _account: int, _project: int, run_id: int) -> str:
+        """Shows a run."""
+        run = self._api.run(run_id)
+        parts = Markup("".join(body(read(run), run, has_link=False)))  # noqa: S704  # escaped there
+        return self._page("run.html", run=run, parts=parts, is_live=run.in_progress)
+
+    def trigger(self, job_id: int) -> AnyResponse:
+        """Runs a job, and leads to its run."""
+        run = self._api.trigger(job_id, CAUSE)
+        return redirect(urlsplit(run.url).path, HTTPStatus.SEE_OTHER)
+
+    def cancel(self, run_id: int) -> AnyResponse:
+        """Cancels a run, and leads back to it."""
+        self._api.cancel(run_id)
+        return redirect(urlsplit(self._api.run(run_id).url).path, HTTPStatus.SEE_OTHER)
+
+    def file(self, name: str) -> AnyResponse:
+        """Sends a style sheet or the script."""
+        files = {
+            "page.css": STYLE_SHEET,
+            "site.css": FILES / "site.css",
+            "live.js": FILES / "live.js",
+        }
+        if name not in files:
+            abort(HTTPStatus.NOT_FOUND)
+        return send_file(files[name])
+
+    def refused(self, error: HTTPException) -> tuple[str, int]:
+        """Shows why a request is refused."""
+        code = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._page("refused.html", message=error.description, is_live=False), code
+
+    def not_found(self, _: DBTCloudHTTPException) -> tuple[str, int]:
+        """Shows that there is no such job or run."""
+        message = "There is no such job or run. It may be one of an earlier local dbt Cloud."
+        return self._page("refused.html", message=message, is_live=False), HTTPStatus.NOT_FOUND
+
+    def _page(self, template: str, **values: Any) -> str:
+        return render_template(template, form_token=self._form_token, **values)
+
+
+def _protected(response: Response) -> Response:
+    response.headers.update(
+        {
+            "Content-Security-Policy": POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+    )
+    return response

@@ -1,0 +1,137 @@
+"""A run: the API's dict, what a person or a script asks of it, and how people see it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dlt_dbt_cloud._values import dict_of
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudResponseException,
+    DBTCloudRunCancelledException,
+    DBTCloudRunException,
+    DBTCloudRunFailedException,
+    DBTCloudRunOutcomeUnknownException,
+    DBTCloudRunTimedOutException,
+)
+from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
+from dlt_dbt_cloud.run.html import fragment, page
+from dlt_dbt_cloud.run.log import DBTCloudRunError
+from dlt_dbt_cloud.run.markdown import markdown_of
+from dlt_dbt_cloud.run.node import DBTCloudNode
+from dlt_dbt_cloud.run.reading import read
+from dlt_dbt_cloud.run.status import STATUSES, DBTCloudRunStatus, UsualTimes
+from dlt_dbt_cloud.run.text import text_of
+
+__all__ = [
+    "STATUSES",
+    "DBTCloudNode",
+    "DBTCloudRun",
+    "DBTCloudRunError",
+    "DBTCloudRunStatus",
+    "LoadedTables",
+    "UsualTimes",
+]
+
+
+class DBTCloudRun(RunFields):
+    """A run of a dbt Cloud job: the API's dict, with answers to what one asks of it.
+
+    `print(run)` tells a person what happened; a notebook shows a table. As a dict it loads with
+    `pipeline.run([run])`. Whatever the API has put into a field, no property raises.
+
+    Attributes:
+        nodes: All models, tests, seeds and snapshots of a finished run, as far as its
+            `run_results.json` lists them.
+        failed_nodes: Those that made the run fail, with message, file and line.
+        warned_nodes: Those that dbt warned of, also in a run that succeeded.
+        slowest_nodes: Those that took longest.
+        counts: Number of nodes by outcome: `PASS`, `WARN`, `ERROR`, `SKIP`.
+        error: Why the run failed before its first node, a `DBTCloudRunError`. None if it did not.
+        errors: The same of all its steps.
+        triggered_by: Who triggered it.
+        cancelled_by: Who cancelled it.
+        usual: How long the job's runs usually take, if that was read.
+        load: The load that it was triggered for, if this call triggered it.
+    """
+
+    @classmethod
+    def from_api(cls, data: Any, url: str) -> "DBTCloudRun":
+        """Returns the run in an answer of the API.
+
+        Raises:
+            DBTCloudResponseException: If the answer holds no run.
+        """
+        run = cls(dict_of(data))
+        if not isinstance(run.get("id"), int) or run.id <= 0:
+            kind = type(data).__name__
+            raise DBTCloudResponseException(f"{url} answered without a run: {kind}", url=url)
+        return run
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "DBTCloudRun":
+        """Returns the run that was turned into a dict: `json.loads(json.dumps(run))`."""
+        return cls.from_api(data, "from_dict")
+
+    @classmethod
+    def skip(cls, job_id: int, why: str) -> "DBTCloudRun":
+        """Returns what stands for a run of a job that was not triggered."""
+        return cls(id=0, job_definition_id=job_id, is_skipped=True, status_message=why)
+
+    def raise_on_failure(self) -> None:
+        """Raises an exception unless the run has succeeded, or is in progress.
+
+        Raises:
+            DBTCloudRunException: It did not succeed. The subclass says how it ended.
+        """
+        if self.is_complete and not self.is_success:
+            raise self._exception_type()(str(self), run=self)
+
+    def _exception_type(self) -> type[DBTCloudRunException]:
+        if self.is_error:
+            return DBTCloudRunFailedException
+        if self.is_timed_out:
+            return DBTCloudRunTimedOutException
+        if self.is_cancelled:
+            return DBTCloudRunCancelledException
+        return DBTCloudRunOutcomeUnknownException
+
+    @property
+    def summary(self) -> str:
+        """What happened and why, in a line."""
+        reading = read(self)
+        parts = [reading.headline, "" if self.is_success else reading.reason]
+        return f"{'. '.join(part.rstrip('.') for part in parts if part)}. {self.url}".rstrip()
+
+    def to_html(self) -> str:
+        """Returns a page of its own, which needs no other file."""
+        return page(read(self), self)
+
+    def to_markdown(self) -> str:
+        """Returns Markdown for GitHub's step summary, Slack and the like."""
+        return markdown_of(read(self), self)
+
+    def save_report(self, path: str | Path) -> Path:
+        """Writes a page about the run, or Markdown if the name ends with `.md`.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The file.
+        """
+        path = Path(path)
+        text = self.to_markdown() if path.suffix == ".md" else self.to_html()
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def __str__(self) -> str:
+        """Tells a person what `print(load_info)` tells of a load."""
+        return "\n".join(text_of(read(self)))
+
+    def __repr__(self) -> str:
+        reading = read(self)
+        return f"<{reading.headline}>"
+
+    def _repr_html_(self) -> str:
+        """Returns the table that a notebook shows."""
+        return fragment(read(self))

@@ -1,0 +1,87 @@
+"""HTML that can't be got wrong: every text is escaped, and nothing needs a script or a style."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+
+from dlt_dbt_cloud._values import printable
+
+VOID: Final = frozenset({"meta", "link", "rect", "input"})
+
+
+class Html(str):
+    """A text that is HTML."""
+
+    __slots__ = ()
+
+
+def join(parts: Iterable[str], separator: str = "") -> Html:
+    """Returns parts one after the other, those escaped that are no HTML."""
+    return Html(
+        separator.join(it if isinstance(it, Html) else escape(printable(it)) for it in parts)
+    )
+
+
+def el(tag: str, *children: str, **attributes: object) -> Html:
+    """Returns an element. Children that are no `Html` are text.
+
+    Args:
+        tag: Its name.
+        children: What is in it.
+        attributes: True is an attribute without value, None and False are none. An underscore at
+            the end of a name is dropped, others become hyphens.
+    """
+    pairs = (
+        (name.rstrip("_").replace("_", "-"), value)
+        for name, value in attributes.items()
+        if value is not None and value is not False
+    )
+    written = "".join(
+        f" {name}" if value is True else f' {name}="{escape(printable(str(value)))}"'
+        for name, value in pairs
+    )
+    return Html(f"<{tag}{written}>" + ("" if tag in VOID else f"{join(children)}</{tag}>"))
+
+
+def link(text: str, url: str, **attributes: object) -> Html:
+    """Returns a link, the text alone if the URL leads to no page."""
+    is_page = url.startswith(("https://", "http://"))
+    return el("a", text, href=url, rel="noreferrer", **attributes) if is_page else join([text])
+
+
+def pill(text: str, tone: str) -> Html:
+    """Returns a status, on the colour of its tone."""
+    return el("span", text, class_=f"pill {tone}")
+
+
+def table(
+    title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], **attributes: object
+) -> Html:
+    """Returns a table that can be scrolled on a narrow screen. The first column names the row."""
+    head = el("tr", *(el("th", text, scope="col") if text else el("td") for text in heads))
+    body = (
+        el(
+            "tr",
+            *(
+                el("td" if place else "th", cell, scope=None if place else "row")
+                for place, cell in enumerate(row)
+            ),
+        )
+        for row in rows
+    )
+    inner = el("table", el("thead", head), el("tbody", *body), **attributes)
+    return el("div", inner, class_="scroll", tabindex=0, role="region", aria_label=title)
+
+
+def bar(share: float, tone: str = "open", start: float = 0.0) -> Html:
+    """Returns a bar from one share of the width on: decoration, the number stands beside it."""
+    width = max(0.4, round(100 * min(max(share, 0.0), 1.0), 2))
+    shape = el("rect", x=round(100 * start, 2), y=0, width=width, height=10, class_=tone)
+    return el(
+        "svg",
+        shape,
+        class_="bar",
+        viewBox="0 0 100 10",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )

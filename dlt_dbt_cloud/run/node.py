@@ -1,0 +1,128 @@
+"""A node of a run: an entry of `run_results.json`, and what the log adds to it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
+
+COUNTED: Final = {
+    "PASS": frozenset({"success", "pass"}),
+    "WARN": frozenset({"warn"}),
+    "ERROR": frozenset({"error", "fail", "runtime error", "partial success"}),
+    "SKIP": frozenset({"skipped"}),
+}
+"""What dbt counts as what at the end of its log."""
+
+FILE: Final = re.compile(r"\(([^()\s]+\.(?:sql|py|csv|ya?ml|md))\)")
+DATABASE_LINE: Final = re.compile(r"^ *LINE \d+: *(\S.*?) *$", re.MULTILINE)
+"""The line of the statement that a database quotes. Its number is that of the whole statement."""
+JINJA_LINE: Final = re.compile(r"^ *line (\d{1,9})$", re.MULTILINE)
+
+
+class DBTCloudNode(NamedTuple):
+    """A model, test, seed or snapshot as a run left it."""
+
+    unique_id: str
+    status: str
+    """An open set: success, error, skipped, pass, fail, warn, reused, …"""
+    message: str
+    execution_time: float
+    file: str = ""
+    """Where it is written, from the project's folder: of a failed or warned node, if dbt says."""
+    line: int | None = None
+    """The line of `file` that failed, as far as it can be known."""
+    compiled_path: str = ""
+    """Where dbt left the compiled code: of a failed or warned node, if dbt says."""
+    failures: int | None = None
+    """Rows that a test found."""
+    rows_affected: int | None = None
+    thread: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @classmethod
+    def from_results(
+        cls, entry: Mapping[str, Any], places: Mapping[str, tuple[str, str]] | None = None
+    ) -> "DBTCloudNode":
+        """Returns the node of an entry of `run_results.json`.
+
+        Args:
+            entry: The entry.
+            places: File and path of the compiled code by the name of a node, out of the log.
+        """
+        seconds = entry.get("execution_time")
+        timing = [dict_of(phase) for phase in list_of(entry.get("timing"))] or [{}]
+        unique_id, message = str_of(entry.get("unique_id")), str_of(entry.get("message"))
+        file, compiled_path = (places or {}).get(name_of(unique_id), ("", ""))
+        told = FILE.search(message)
+        return cls(
+            unique_id=unique_id,
+            status=str_of(entry.get("status")),
+            message=message,
+            execution_time=float(seconds) if isinstance(seconds, int | float) else 0.0,
+            file=file or (told[1] if told else ""),
+            line=line_in(message, entry.get("compiled_code")),
+            compiled_path=compiled_path,
+            failures=int_of(entry.get("failures")),
+            rows_affected=int_of(dict_of(entry.get("adapter_response")).get("rows_affected")),
+            thread=str_of(entry.get("thread_id")),
+            started_at=moment(timing[0].get("started_at")),
+            completed_at=moment(timing[-1].get("completed_at")),
+        )
+
+    @property
+    def name(self) -> str:
+        """The name without project and hash."""
+        return name_of(self.unique_id)
+
+    @property
+    def resource_type(self) -> str:
+        """The kind of node: `model`, `test`, `seed`, `snapshot` and others."""
+        return str_of(self.unique_id).partition(".")[0]
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the node makes its run fail."""
+        return str_of(self.status) in COUNTED["ERROR"]
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether dbt warned of the node."""
+        return str_of(self.status) in COUNTED["WARN"]
+
+    @property
+    def place(self) -> str:
+        """File and line, as far as they are known."""
+        return ":".join(filter(None, [self.file, str(self.line or "")])) if self.file else ""
+
+
+def name_of(unique_id: str) -> str:
+    """Returns the name in the id of a node: of a test it is followed by a hash."""
+    kind, *rest = str_of(unique_id).split(".", maxsplit=2)
+    name = rest[-1] if rest else ""
+    return name.partition(".")[0] if kind == "test" else name
+
+
+def line_in(message: str, compiled_code: Any) -> int | None:
+    """Returns the line of a node's file that failed, None if that can't be known.
+
+    dbt names the line for an error in Jinja. A database counts in its own statement, so that the
+    line which it quotes is looked up in the compiled code: that has the lines of the file.
+    """
+    if told := JINJA_LINE.search(message):
+        return int(told[1])
+    quoted = DATABASE_LINE.search(message)
+    if not quoted or not isinstance(compiled_code, str):
+        return None
+    lines = [line.strip() for line in compiled_code.splitlines()]
+    return lines.index(quoted[1]) + 1 if lines.count(quoted[1]) == 1 else None
+
+
+def counts_of(nodes: Iterable[DBTCloudNode]) -> dict[str, int]:
+    """Returns how many nodes passed, warned, failed and were skipped, nothing for no nodes."""
+    statuses = Counter(str_of(node.status) for node in nodes)
+    counts = {name: sum(statuses[status] for status in of) for name, of in COUNTED.items()}
+    return counts if statuses else {}
