@@ -145,7 +145,7 @@ class LocalDBTCloud:
     def _app(self) -> WSGIApplication:
         version = self._version()
         app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)
-        return with_pages(app.wsgi_app, self._api_token, str(self._world.account_id))
+        return with_pages(app.wsgi_app, self.url, self._api_token, str(self._world.account_id))
 
     @property
     def port(self) -> int:

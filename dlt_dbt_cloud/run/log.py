@@ -22,7 +22,7 @@ BEGINS: Final = re.compile(
 """How dbt, its command line, dbt Fusion and git begin to tell why they gave up."""
 DONE: Final = re.compile(r"Done\. ((?:[A-Z-]+=\d{1,9} ?)+)")
 NODE: Final = re.compile(r"(?:Failure|Warning|Error) in \w+ (\S+) \((\S+)\)")
-COMPILED: Final = re.compile(r"compiled code at (?:\S*/)?(target/\S+|\S+)")
+COMPILED: Final = re.compile(r"compiled code at (?:\S*/(?=target/))?(\S+)")
 FUSION_PLACE: Final = re.compile(r"--> (\S+?):(\d{1,9})(?::\d{1,9})?\s*$", re.MULTILINE)
 YAML_FILE: Final = re.compile(r"Error reading \S+: (\S+\.ya?ml)")
 YAML_LINE: Final = re.compile(r"near line (\d{1,9})")

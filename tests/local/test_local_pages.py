@@ -71,7 +71,7 @@ class TestViews:
     def test_artifact(self, cloud: LocalDBTCloud) -> None:
         """What the API refuses is refused here too."""
         settings = cloud.settings()
-        api = InnerApi(cloud._wire, settings["api_token"], settings["account_id"])
+        api = InnerApi(cloud._wire, cloud.url, settings["api_token"], settings["account_id"])
         with pytest.raises(requests.HTTPError):
             api.get_artifact(5, "run_results.json", step=1)
 

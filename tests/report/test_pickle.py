@@ -45,6 +45,7 @@ ARGUMENTS: dict[str, Any] = {
     "may_have_acted": True,
     "job_id": 7,
     "mark": "[dlt:1]",
+    "problems": ["no token"],
     "runs": [failed_run()],
     "run": failed_run(),
 }

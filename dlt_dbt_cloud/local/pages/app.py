@@ -33,9 +33,9 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 CAUSE: Final = "Run from the page of the local dbt Cloud"
 
 
-def with_pages(api: WSGIApplication, api_token: str, account_id: str) -> WSGIApplication:
+def with_pages(api: WSGIApplication, url: str, api_token: str, account_id: str) -> WSGIApplication:
     """Returns an application that answers for the API and for the pages."""
-    pages = create_app(InnerApi(api, api_token, account_id)).wsgi_app
+    pages = create_app(InnerApi(api, url, api_token, account_id)).wsgi_app
 
     def either(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ.get("PATH_INFO", "")

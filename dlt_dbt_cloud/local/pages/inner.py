@@ -27,12 +27,14 @@ class InnerApi:
 
     Args:
         api: The API as a WSGI application.
+        url: Where it is served.
         api_token: Its token, which no page shows.
         account_id: Its account.
     """
 
-    def __init__(self, api: WSGIApplication, api_token: str, account_id: str) -> None:
+    def __init__(self, api: WSGIApplication, url: str, api_token: str, account_id: str) -> None:
         self._client = Client(api)
+        self._url = url
         self._headers = {"Authorization": f"Token {api_token}"}
         self._root = f"/api/v2/accounts/{account_id}"
 
@@ -78,7 +80,12 @@ class InnerApi:
     def _text(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> str:
         query = {name: value for name, value in query.items() if value is not None}
         answer = self._client.open(
-            self._root + path, method=method, json=body, query_string=query, headers=self._headers
+            self._root + path,
+            base_url=self._url,
+            method=method,
+            json=body,
+            query_string=query,
+            headers=self._headers,
         )
         if answer.status_code != HTTPStatus.OK:
             raise DBTCloudHTTPException(answer.status, url=path, status_code=answer.status_code)
