@@ -143,9 +143,7 @@ def _job_findings(job: Mapping[str, Any], config: DBTCloudConfiguration) -> Iter
     environment = dict_of(job.get("environment"))
     shown = str_of(environment.get("name")) or str_of(job.get("environment_id"))
     version = str_of(job.get("dbt_version")) or str_of(environment.get("dbt_version"))
-    yield Finding(
-        "environment", True, ", ".join(filter(None, [shown, version and f"dbt {version}"]))
-    )
+    yield Finding("env", True, ", ".join(filter(None, [shown, version and f"dbt {version}"])))
     steps = config.steps_override or [str_of(step) for step in list_of(job.get("execute_steps"))]
     missing = "The job has no commands. Add one in dbt Cloud, or set `steps_override`."
     yield Finding("steps", bool(steps), "; ".join(steps) or missing)

@@ -36,8 +36,8 @@ class Finding(NamedTuple):
         return {"check": self.check, "ok": self.ok, "message": self.message}
 
     def __str__(self) -> str:
-        message = textwrap.indent(self.message.strip(), f"{'':18}").lstrip()
-        return f"{self.mark:5}{self.check:13}{message}"
+        message = textwrap.indent(self.message.strip(), f"{'':14}").lstrip()
+        return f"{self.mark:5}{self.check:9}{message}"
 
 
 class DBTCloudCheck:

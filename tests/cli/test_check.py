@@ -64,7 +64,7 @@ class TestReport:
         report.raise_on_problems()
         for fact in (
             *("Nightly flights", "dbt run", "1 run(s) ahead: 9", "usually 00:01:50 after"),
-            *("trigger      allowed", "environment  21"),
+            *("trigger  allowed", "env      21"),
         ):
             assert fact in str(report), fact
 
