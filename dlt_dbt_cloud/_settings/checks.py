@@ -16,9 +16,10 @@ from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 """Settings that must not be 0: nothing would be in time, or small enough."""
 
+MAX_PORT: Final = 2**16 - 1
 URL: Final = re.compile(
-    r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\w:.]+\]|\w[\w.-]*)(?::[0-9]{1,5})?)"
-    r"(?:(?P<prefix>(?:/[^/?#]+)*?)/api(?:/v2)?)?/*"
+    r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\da-fA-F:.]+\]|\w[\w.-]*)(?::(?P<port>[0-9]{1,5}))?)"
+    r"(?:(?P<prefix>(?:/[^\s/?#]+)*?)/api(?:/v2)?)?/*"
 )
 
 
@@ -85,7 +86,7 @@ def api_v2_url(base_api_url: str) -> str:
     """
     text = str(base_api_url).strip()
     url = URL.fullmatch(text)
-    if not url:
+    if not url or int(url["port"] or 0) > MAX_PORT:
         raise malformed(
             "base_api_url",
             "the access URL of the account (Account settings, Access URLs), e.g."
