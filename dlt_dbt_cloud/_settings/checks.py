@@ -19,13 +19,14 @@ LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 CHOICES: Final = {"progress": ("auto", "off")}
 """Settings that are one of a few words."""
 
+MAX_PORT: Final = 2**16 - 1
 URL: Final = re.compile(
-    r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\w:.]+\]|\w[\w.-]*)(?::[0-9]{1,5})?)"
-    r"(?:(?P<prefix>(?:/[^/?#]+)*?)/api(?:/v2)?)?/*"
+    r"(?:(?P<scheme>\w+)://)?(?P<netloc>(?P<host>\[[\da-fA-F:.]+\]|\w[\w.-]*)(?::(?P<port>[0-9]{1,5}))?)"
+    r"(?:(?P<prefix>(?:/[^\s/?#]+)*?)/api(?:/v2)?)?/*"
 )
 
 
-def checked(name: str, hint: Any, value: Any) -> Any:  # noqa: C901  # a case for each type
+def checked(name: str, hint: Any, value: Any) -> Any:  # a case for each type
     """Returns a setting in the form that everything else relies on, by its name and its type."""
     inner = extract_inner_hint(hint)
     kind = get_origin(inner) or inner
@@ -98,7 +99,7 @@ def api_v2_url(base_api_url: str) -> str:
     """
     text = str(base_api_url).strip()
     url = URL.fullmatch(text)
-    if not url:
+    if not url or int(url["port"] or 0) > MAX_PORT:
         raise malformed(
             "base_api_url",
             "the access URL of the account (Account settings, Access URLs), e.g."

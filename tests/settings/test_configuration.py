@@ -242,7 +242,7 @@ class TestBaseApiUrl:
         "url",
         [
             *("", "https://", "https://.", "ab 1.dbt.com", "<access URL>", "ab.dbt.com/deploy/1"),
-            *("https://a:b@x.y", "x.y?a=1", "x.y#/b", "x:y:z"),
+            *("https://a:b@x.y", "x.y?a=1", "x.y#/b", "x:y:z", "x:65536", "x.y/a\nb/api", "[x.y]"),
         ],
     )
     def test_no_host(self, url: str) -> None:
