@@ -26,7 +26,8 @@ Exit codes:
 - 2: wrong usage or configuration, among them all that dbt Cloud refuses
 - 3: the run was cancelled
 - 4: the run timed out, or had not ended after `--wait-timeout`
-- 5: the API is unreachable, or the outcome of the run is not known (yet)
+- 5: the API is unreachable, or the outcome of the run is not known
+- 6: the run is in progress, for `status --no-wait`
 - 128 + n: interrupted by signal n
 """
     docs_url: ClassVar[str | None] = None

@@ -45,6 +45,7 @@ class ExitCode(IntEnum):
     CANCELLED = 3
     TIMED_OUT = 4
     UNKNOWN = 5
+    IN_PROGRESS = 6
     SIGNALLED = 128
 
 

@@ -37,7 +37,7 @@ def status(args: argparse.Namespace, io: IO | None) -> Answer:
     config = resolved(args)
     run_id_of(config)
     io, api = world(config, io)
-    return answer_with(run_program(follow_run(io, api, config)), ExitCode.UNKNOWN)
+    return answer_with(run_program(follow_run(io, api, config)), ExitCode.IN_PROGRESS)
 
 
 def cancel(args: argparse.Namespace, io: IO | None) -> Answer:

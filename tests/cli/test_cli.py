@@ -327,9 +327,9 @@ def test_ctrl_c_is_130(
 
 
 def test_status_shows_a_run_that_goes_on(shell: Shell, api: responses.RequestsMock) -> None:
-    """With `--no-wait` a run is shown as it is. Its outcome is not known yet: 5."""
+    """With `--no-wait` a run is shown as it is. It is in progress: 6."""
     api.get(RUN_URL, json=sample_run("run_running", id=RUN_ID))
-    assert shell("status", "--no-wait") == 5
+    assert shell("status", "--no-wait") == 6
     assert "Running" in shell.out
     assert sum(shell.io.sleeps) == 0
 
