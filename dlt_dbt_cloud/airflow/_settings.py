@@ -1,0 +1,85 @@
+"""Settings of an operator: its arguments, and an Airflow connection of type `dbt_cloud`."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
+
+from dlt_dbt_cloud._io import logger
+from dlt_dbt_cloud.airflow._compat import BaseHook
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration, resolve_dbt_cloud_configuration
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SETTINGS: Final = tuple(
+    # The web page shows arguments, so the token is none. The run is an argument of the sensor.
+    name
+    for name in DBTCloudConfiguration.get_resolvable_fields()
+    if name not in {"api_token", "run_id"}
+)
+"""The settings that an operator takes as arguments."""
+
+
+def takes_settings(init: Callable[P, T]) -> Callable[P, T]:
+    """Adds all settings to the signature of an `__init__`: Airflow and `help()` read it there."""
+    signature = inspect.signature(init)
+    *own, variadic = signature.parameters.values()
+    settings = (
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for name in SETTINGS
+        if name not in signature.parameters
+    )
+    changed = signature.replace(parameters=[*own, *settings, variadic])
+    init.__signature__ = changed  # type: ignore[attr-defined]
+    return init
+
+
+def resolve(
+    settings: Mapping[str, Any], conn_id: str | None, pipeline_name: str | None = None
+) -> DBTCloudConfiguration:
+    """Returns all settings: the given ones, those of the connection, those of dlt's providers.
+
+    Args:
+        settings: The settings. None and an empty text, as of a template, mean not given.
+        conn_id: The connection, if there is one.
+        pipeline_name: Pipeline whose section wins.
+    """
+    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    found = _from_connection(conn_id) if conn_id else {}
+    credentials = DBTCloudConfiguration(**{**found, **given})
+    requires = ("account_id", "run_id" if "run_id" in given else "job_id")
+    return resolve_dbt_cloud_configuration(
+        credentials, pipeline_name=pipeline_name, requires=requires
+    )
+
+
+def _from_connection(conn_id: str) -> dict[str, str]:
+    """Returns what the official provider keeps in a connection."""
+    connection = BaseHook.get_connection(conn_id)
+    found = {
+        "api_token": connection.password,
+        "account_id": connection.login,
+        "base_api_url": connection.host,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+class _ToRoot(logging.Handler):
+    """Hands records over to the root logger, where Airflow takes the log of a task from."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands over a record."""
+        logging.getLogger().handle(record)
+
+
+def log_to_task() -> None:
+    """Sends our log to that of the task, from INFO on.
+
+    dlt's logger writes to stderr, and Airflow takes that for errors.
+    """
+    if not any(isinstance(handler, _ToRoot) for handler in logger.handlers):
+        logger.addHandler(_ToRoot())
+    logger.propagate = False
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,121 @@
+"""What waits for a run in Airflow's triggerer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from dlt_dbt_cloud import _io, aio
+from dlt_dbt_cloud.airflow._compat import BaseTrigger, TriggerEvent, was_stopped
+from dlt_dbt_cloud.airflow._settings import log_to_task, resolve
+from dlt_dbt_cloud.client import DBTCloudClientV2
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
+from dlt_dbt_cloud.exceptions import (
+    DBTCloudAPIException,
+    DBTCloudException,
+    DBTCloudWaitTimeoutException,
+)
+
+CANCEL_SECONDS: Final = 20.0
+"""How long cancelling a run takes at most, while the API is unavailable."""
+
+OF_A_WAIT: Final = (
+    "account_id",
+    "base_api_url",
+    "wait_seconds",
+    "outage_timeout",
+    "request_timeout",
+    "max_artifact_bytes",
+)
+"""Settings that a trigger takes along. It finds the token where it runs: Airflow stores the rest."""
+
+
+class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not always installed
+    """Waits for a run. It may be started again, elsewhere: all that it needs is in its arguments.
+
+    Args:
+        run_id: The run.
+        deadline: When the wait ends, in seconds since the epoch.
+        settings: Settings of the wait.
+        cancels: Whether the end of the wait, or of the task by a person, cancels the run.
+        dbt_cloud_conn_id: The connection, if there is one.
+        pipeline_name: Pipeline in whose section the token may be.
+    """
+
+    def __init__(
+        self,
+        run_id: int,
+        deadline: float,
+        settings: Mapping[str, Any],
+        *,
+        cancels: bool,
+        dbt_cloud_conn_id: str | None = None,
+        pipeline_name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.deadline = deadline
+        self.settings = {name: settings[name] for name in OF_A_WAIT}
+        self.cancels = cancels
+        self.dbt_cloud_conn_id = dbt_cloud_conn_id
+        self.pipeline_name = pipeline_name
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Returns how to make it again."""
+        names = (
+            "run_id",
+            "deadline",
+            "settings",
+            "cancels",
+            "dbt_cloud_conn_id",
+            "pipeline_name",
+        )
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yields one event when the run has finished, or when waiting for it makes no sense."""
+        log_to_task()
+        event = {"run_id": self.run_id, "error": ""}
+        try:
+            await aio.get_dbt_cloud_run_status(
+                await self._config(),
+                wait_timeout=max(0.0, self.deadline - time.time()),
+                raise_on_failure=False,
+            )
+        except asyncio.CancelledError:
+            if await was_stopped(self):
+                await self.on_kill()
+            raise
+        except DBTCloudWaitTimeoutException as error:
+            event["error"] = str(error)
+            await self.on_kill()
+        except DBTCloudException as error:
+            event["error"] = str(error)
+        yield TriggerEvent(event)
+
+    async def on_kill(self) -> None:
+        """Cancels the run: a person has marked the task as failed, say."""
+        if self.cancels:
+            await asyncio.to_thread(cancel, await self._config())
+
+    async def _config(self) -> DBTCloudConfiguration:
+        """Returns the settings. Airflow's connections can't be read in its event loop."""
+        settings = {**self.settings, "run_id": str(self.run_id)}
+        conn_id, pipeline_name = self.dbt_cloud_conn_id, self.pipeline_name
+        return await asyncio.to_thread(resolve, settings, conn_id, pipeline_name)
+
+
+def cancel(config: DBTCloudConfiguration) -> None:
+    """Cancels a run. If that can't be done, the log says so: what else has ended goes on ending."""
+    io = _io.Blocking(config.request_timeout, ignores_abort=True)
+    client = DBTCloudClientV2(credentials=config)
+    patience = _io.Patience(CANCEL_SECONDS)
+    run_id = str(config.run_id)
+    try:
+        limited = io.until(io.now() + CANCEL_SECONDS)
+        run = _io.run(_io.retry(limited, patience, client.cancel_run, run_id))
+    except DBTCloudAPIException as error:
+        _io.logger.error("Couldn't cancel dbt Cloud run %s. %s", run_id, error)
+    else:
+        _io.logger.warning("Cancelled dbt Cloud run %s: %s", run_id, run.url)
