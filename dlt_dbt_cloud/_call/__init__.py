@@ -202,14 +202,20 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
 
 
 async def follow_run(
-    io: IO, api: RunsApi, config: DBTCloudConfiguration, *, polls: RunsApi | None = None
+    io: IO,
+    api: RunsApi,
+    config: DBTCloudConfiguration,
+    *,
+    is_own: bool = False,
+    polls: RunsApi | None = None,
 ) -> DBTCloudRun:
-    """Does what `get_dbt_cloud_run_status` does."""
+    """Does what `get_dbt_cloud_run_status` does. A run of the caller's own may be cancelled."""
     run_id = required_id("run_id", config.run_id)
     call = Call(io, api, config, display_of(config.progress), polls)
     async with call.last_words():
         found = await first_read(call.io, api, run_id, call.limits)
         call.watch.saw(found)
+        call.watch.is_own = is_own
         return await call.report(await call.follow(found))
 
 

@@ -3,7 +3,12 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
+
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
+from dlt.common.configuration.specs.base_configuration import extract_inner_hint
+from dlt.common.configuration.utils import deserialize_value
 
 from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud.airflow._compat import BaseHook
@@ -45,13 +50,21 @@ def resolve(
         conn_id: The connection, if there is one.
         pipeline_name: Pipeline whose section wins.
     """
-    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    given = {name: _typed(name, value) for name, value in settings.items() if value not in (None, "")}
     found = _from_connection(conn_id) if conn_id else {}
     credentials = DBTCloudConfiguration(**{**found, **given})
     requires = ("account_id", "run_id" if "run_id" in given else "job_id")
     return resolve_dbt_cloud_configuration(
         credentials, pipeline_name=pipeline_name, requires=requires
     )
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Returns a setting in its type: a template renders to a text."""
+    hint = extract_inner_hint(DBTCloudConfiguration.get_resolvable_fields()[name])
+    with suppress(ConfigValueCannotBeCoercedException):  # the check of the setting says it better
+        return deserialize_value(name, value, hint)
+    return value
 
 
 def _from_connection(conn_id: str) -> dict[str, str]:

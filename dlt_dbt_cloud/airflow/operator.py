@@ -1,9 +1,11 @@
 """Runs a dbt Cloud job as a task of Airflow."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from dlt_dbt_cloud import _call, _io
+from dlt_dbt_cloud._call import follow_run
+from dlt_dbt_cloud._call.world import carry_out
 from dlt_dbt_cloud.airflow._compat import DEFERRABLE, BaseOperator, BaseOperatorLink, Context, XCom
 from dlt_dbt_cloud.airflow._settings import SETTINGS, takes_settings
 from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json
@@ -104,8 +106,8 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
     def _wait(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run when it has finished. While it waits, signals cancel it."""
         config = self.config(run_id=str(run.id), raise_on_failure=False)
-        with _call.blocking(config) as (io, api):
-            return _io.run(_call.follow_run(io, api, config, is_own=not config.reuse_queued))
+        program = partial(follow_run, is_own=not config.reuse_queued)
+        return carry_out(program, config, None)
 
     def _finish(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> Any:
         """Returns the finished run, or the one that continues it from its failed step."""

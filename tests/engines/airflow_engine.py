@@ -23,7 +23,7 @@ class AirflowWork(EngineWork):
 
     def start(self) -> None:
         """Triggers the DAG."""
-        until(self._is_parsed, f"{self.name} is parsed", 90)
+        until(self._is_parsed, f"{self.name} is parsed", 240)
         self._dag_run_id += 1
         body = {"logical_date": None, "dag_run_id": str(self._dag_run_id)}
         with suppress(LookupError):  # an earlier try has created it
@@ -62,7 +62,7 @@ class AirflowWork(EngineWork):
             found = str(self.engine.ask("GET", self._dag_run)["state"])
             return found if found in {"success", "failed"} else ""
 
-        return str(until(state, f"{self.name} is over", 150))
+        return str(until(state, f"{self.name} is over", 400))
 
     @property
     def _dag_run(self) -> str:

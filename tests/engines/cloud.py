@@ -22,7 +22,7 @@ class ScenarioTimeoutError(Exception):
     """Something that a scenario waits for did not happen."""
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """Returns what a condition returns, once that is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -61,7 +61,7 @@ class Cloud(LocalDBTCloud):
 
     def until_created(self) -> None:
         """Waits for the first run."""
-        until(lambda: self.runs, "a run of the job", 90)
+        until(lambda: self.runs, "a run of the job", 240)
 
     def until_polled(self, times: int = 2) -> None:
         """Waits until a run was polled."""

@@ -88,7 +88,7 @@ class DagsterWork(EngineWork):
             is_over = all(run["status"] in final for run in runs)
             return is_over and not (will_retry and not last.get("dagster/auto_retry_run_id"))
 
-        until(are_over, f"{self.name} is over", 150)
+        until(are_over, f"{self.name} is over", 400)
         return ", ".join(run["status"].lower() for run in reversed(self._runs()))
 
     def _runs(self) -> Any:

@@ -39,7 +39,7 @@ class PrefectWork(EngineWork):
 
     def _end(self) -> str:
         final = {"Completed", "Failed", "Crashed", "Cancelled", "TimedOut"}
-        until(lambda: self._state() in final, f"{self.name} is over", 150)
+        until(lambda: self._state() in final, f"{self.name} is over", 400)
         return self._state()
 
     def _state(self) -> str:
