@@ -1,7 +1,8 @@
 """Airflow's own scheduler, triggerer, DAG processor and API server, on SQLite."""
 
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import Any, ClassVar
 
 from tests.engines.cloud import until
@@ -110,6 +111,7 @@ class Airflow(Engine):
         return {
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
             **{f"AIRFLOW_CONN_{name.upper()}": self._connection(name) for name in self.works},
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW_HOME": str(self.home),
         }
 
@@ -130,6 +132,8 @@ class Airflow(Engine):
     def boot(self) -> None:
         """Starts all components."""
         self.run("airflow", "db", "migrate")
+        with closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # four processes write into it
         for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self.start(name, "airflow", name)
         self._token = self.api("GET", f"{self._url}/auth/token")["access_token"]

@@ -81,7 +81,7 @@ class Engine:
     name: ClassVar[str]
     clients: ClassVar[tuple[str, ...]]
     work_type: ClassVar[type[EngineWork]]
-    at_once: ClassVar[int] = 6
+    at_once: ClassVar[int] = 4
 
     def __init__(self, scenarios: Sequence[Scenario], clients: Sequence[str] = ()) -> None:
         self.home = ROOT / "build" / "engines" / self.name
@@ -97,7 +97,7 @@ class Engine:
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
         with self._stack as stack:
-            stack.callback(self._stop)
+            stack.callback(self.stop_all)
             tls = stack.enter_context(TLS())
             for scenario in self._scenarios:
                 for client in self._clients:
@@ -177,7 +177,8 @@ class Engine:
         self._processes[name].wait()
         self.start(name, *self._commands[name])
 
-    def _stop(self) -> None:
+    @staticmethod
+    def stop_all() -> None:
         """Ends all processes, also those that would go on without the ones that started them."""
         mine = psutil.Process().children(recursive=True)
         for process in mine:

@@ -182,3 +182,6 @@ SCENARIOS = (
     Scenario("two mapped tasks, 502 after the commit", two_items, runs=2, copies=2),
     Scenario("manual re-run", manual_rerun, runs=2),
 )
+
+CI = tuple(it for it in SCENARIOS if it.act in {lost_answer, killed_waiting, stopped, waiter_killed})
+"""The scenarios that every change is tested with: each of them breaks in another part."""
