@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-lowest test-pages pictures reference test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-lowest test-pages pictures reference test-wheel clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -109,5 +109,30 @@ test-wheel: $(VENV)/installed
 	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, DBTCloudClientV2; print('wheel works')"
 	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
+# Real engines, each in an environment of its own: exact versions, as pip looks for others for hours.
+IN_airflow := "apache-airflow==3.3.2" apache-airflow-providers-dbt-cloud $(IN_tests)
+IN_airflow2 := "apache-airflow==2.11.0" "flask-session<0.6" "marshmallow<4" $(IN_tests)
+IN_dagster := "dagster==1.13.27" "dagster-webserver==1.13.27" "dagster-dbt==0.29.27" ".[local]"
+IN_prefect := "prefect==3.9.1" "prefect-dbt==0.7.25" ".[local]"
+IN_tests := flask waitress pytest hypothesis responses
+ENGINES := airflow dagster prefect
+
+$(VENV)-%/engine: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet $(IN_$*) "dlt[duckdb]" --editable .
+	touch $@
+
+# All scenarios, also with the clients of others. It writes the tables in docs/orchestrators.md.
+test-engines: $(VENV)/installed $(ENGINES:%=$(VENV)-%/engine) $(VENV)-airflow2/engine
+	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
+	$(VENV)-airflow2/bin/python -m pytest -q tests/airflow
+	$(BIN)/python -m pytest -q tests/engines
+	$(BIN)/python -m tests.engines --write
+
+# The subset for CI: Airflow alone, our operator, four scenarios.
+test-engines-ci: $(VENV)/installed $(VENV)-airflow/engine
+	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
+	$(BIN)/python -m tests.engines airflow --ci --clients ours,ours_deferrable
+
 clean:
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-wheel dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

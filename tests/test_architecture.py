@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "_call": {*GROUND, *STEPS, "_settings", "client", "configuration"},
     "jobs": {"_call", "_io", "_report", "configuration", "run"},
     "aio": {"_call", "jobs"},
+    "airflow": {*CALLS, "aio", "jobs"},
     "sources": CALLS,
     "_cli": {*CALLS, "local"},
     "plugin": {"_cli"},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, ScriptedJob
 
@@ -51,7 +51,7 @@ class Runner:
         for step in JOB["steps"]:
             if step.get("name") in names:
                 command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-                done = subprocess.run(  # noqa: S603  # the sample's own command
+                done = subprocess.run(  # the sample's own command
                     command, cwd=self.folder, env=environment, check=False
                 )
                 if done.returncode:

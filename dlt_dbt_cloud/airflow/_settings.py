@@ -50,7 +50,9 @@ def resolve(
         conn_id: The connection, if there is one.
         pipeline_name: Pipeline whose section wins.
     """
-    given = {name: _typed(name, value) for name, value in settings.items() if value not in (None, "")}
+    given = {
+        name: _typed(name, value) for name, value in settings.items() if value not in (None, "")
+    }
     found = _from_connection(conn_id) if conn_id else {}
     credentials = DBTCloudConfiguration(**{**found, **given})
     requires = ("account_id", "run_id" if "run_id" in given else "job_id")

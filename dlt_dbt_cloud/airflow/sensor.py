@@ -51,8 +51,8 @@ class DBTCloudRunSensor(WaitsForRun, BaseSensorOperator):  # type: ignore[misc] 
         if found is None:
             return super().execute(context)
         if found.in_progress:
-            self.wait_timeout = self.wait_timeout or self.timeout
-            self.defer_to_trigger(self.config(run_id=self._id), int(self._id))
+            limit = self.config(run_id=self._id, wait_timeout=self.timeout)
+            self.defer_to_trigger(limit, found.id)
         return self._result(found)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:

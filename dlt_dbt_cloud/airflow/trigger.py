@@ -27,7 +27,7 @@ OF_A_WAIT: Final = (
     "request_timeout",
     "max_artifact_bytes",
 )
-"""Settings that a trigger takes along. It finds the token where it runs: Airflow stores the rest."""
+"""Settings that a trigger takes along. Airflow stores them, so the token is found where it runs."""
 
 
 class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not always installed

@@ -52,15 +52,27 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalDBTCloud]:
 
 
 @pytest.fixture
-def run_dag(request: pytest.FixtureRequest) -> Callable[[Callable[[], Any]], Any]:
+def test_dag() -> Callable[[DAG], Any]:
+    """Runs a DAG in this process. Returns the DAG run."""
+
+    def run(dag: DAG) -> Any:
+        _register(dag)
+        return dag.test()
+
+    return run
+
+
+@pytest.fixture
+def run_dag(
+    request: pytest.FixtureRequest, test_dag: Callable[[DAG], Any]
+) -> Callable[[Callable[[], Any]], Any]:
     """Runs a DAG in this process: a function makes its tasks. Returns the DAG run."""
 
     def run(make_tasks: Callable[[], Any], **params: Any) -> Any:
-        with DAG(request.node.name.replace("[", "_").replace("]", ""), schedule=None) as dag:
-            dag.params = params
+        dag_id = request.node.name.replace("[", "_").replace("]", "")
+        with DAG(dag_id, schedule=None, params=params) as dag:
             make_tasks()
-        _register(dag)
-        return dag.test()
+        return test_dag(dag)
 
     return run
 

@@ -74,9 +74,7 @@ def test_a_failure_that_is_no_error(cloud: LocalDBTCloud, run_dag: RunDag) -> No
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_failed_run_is_retried(
-    cloud: LocalDBTCloud, run_dag: RunDag, deferrable: bool
-) -> None:
+def test_a_failed_run_is_retried(cloud: LocalDBTCloud, run_dag: RunDag, deferrable: bool) -> None:
     """With `retry_failed` a failed run is continued from its failed step, not triggered again."""
     run_dag(
         lambda: DBTCloudRunJobOperator(
@@ -143,9 +141,7 @@ def test_load_of_another_task(cloud: LocalDBTCloud, run_dag: RunDag) -> None:
     assert "dlt pipeline shop loaded dataset sales: 1700000000.1" in body["cause"]
 
 
-def test_connection(
-    cloud: LocalDBTCloud, run_dag: RunDag, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connection(cloud: LocalDBTCloud, run_dag: RunDag, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection of the official provider has the account, the token and the host."""
     settings = cloud.settings()
     for name in ("API_TOKEN", "ACCOUNT_ID", "BASE_API_URL"):
@@ -177,9 +173,7 @@ def test_without_waiting_the_sensor_waits(cloud: LocalDBTCloud, run_dag: RunDag)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_sensor_of_a_failed_run(
-    cloud: LocalDBTCloud, run_dag: RunDag, deferrable: bool
-) -> None:
+def test_sensor_of_a_failed_run(cloud: LocalDBTCloud, run_dag: RunDag, deferrable: bool) -> None:
     """A run that fails fails the sensor."""
     job_id = cloud.settings("Bad")["job_id"]
     run_id = DBTCloudClientV2().post_run(job_id, {"cause": "a test"}).id
@@ -258,7 +252,7 @@ def test_deadline_cancels(cloud: LocalDBTCloud, cancels: bool) -> None:
 
 
 def test_end_of_the_triggerer_cancels_nothing(cloud: LocalDBTCloud) -> None:
-    """A trigger that ends with its triggerer leaves the run alone; one of a killed task does not."""
+    """A trigger that ends with its triggerer leaves the run; that of a killed task does not."""
     trigger = endless(cloud, seconds=60)
 
     async def die() -> None:

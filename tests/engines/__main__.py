@@ -101,9 +101,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     scenarios = [it for it in (CI if options.ci else SCENARIOS) if options.only in it.slug]
     clients = [it for it in options.clients.split(",") if it]
-    outcomes = {
-        name: run(name, scenarios, clients) for name in (options.engines or list(ENGINES))
-    }
+    outcomes = {name: run(name, scenarios, clients) for name in (options.engines or list(ENGINES))}
     if options.write:
         write_tables(outcomes)
     every = [it for found in outcomes.values() for it in found]

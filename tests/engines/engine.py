@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import requests
 from typing_extensions import Self
 
@@ -198,11 +198,13 @@ class Engine:
 
         def is_answered() -> bool:
             with suppress(requests.RequestException):
-                answers.append(requests.request(method, url, json=body, headers=headers, timeout=30))
-                return answers[-1].status_code < 500  # noqa: PLR2004
+                answers.append(
+                    requests.request(method, url, json=body, headers=headers, timeout=30)
+                )
+                return answers[-1].status_code < 500
             return False
 
-        until(is_answered, f"an answer to {method} {url}", 60)
+        until(is_answered, f"an answer to {method} {url}", 240)
         if not answers[-1].ok:
             raise LookupError(f"{method} {url}: {answers[-1].status_code} {answers[-1].text[:300]}")
         return answers[-1].json()

@@ -25,8 +25,8 @@ def table(engine: str, outcomes: Iterable[Any]) -> str:
     titles = TITLES[engine]
     rows = [["scenario", *titles.values()], ["---"] * (len(titles) + 1)]
     for scenario in SCENARIOS:
-        found = [cells.get((scenario.name, client), "–") for client in titles]
-        rows += [[scenario.name, *found]] if set(found) != {"–"} else []
+        found = [cells.get((scenario.name, client), "") for client in titles]
+        rows += [[scenario.name, *found]] if any(found) else []
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
