@@ -1,6 +1,6 @@
 """What goes wrong, and what must come of it: the same for every engine and client.
 
-A piece of work is an `EngineWork`, with what the engine can do of these: `start` the work, `again` by
+A piece of work is an `EngineWork`, with what the engine can do of these: `start` it, `again` by
 hand, `wait` for what the engine shows in the end, `kill_worker` and `kill_waiter` with `kill -9`,
 `stop` and `clear` as a person does in the page of the engine.
 """
