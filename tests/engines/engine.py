@@ -81,7 +81,7 @@ class Engine:
     name: ClassVar[str]
     clients: ClassVar[tuple[str, ...]]
     work_type: ClassVar[type[EngineWork]]
-    at_once: ClassVar[int] = 4
+    at_once: ClassVar[int] = 3
 
     def __init__(self, scenarios: Sequence[Scenario], clients: Sequence[str] = ()) -> None:
         self.home = ROOT / "build" / "engines" / self.name
