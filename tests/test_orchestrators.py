@@ -58,5 +58,5 @@ def test_leave_and_look_later() -> None:
         found = re.search(r"dbt Cloud run (\d+) of job", triggered.stdout)
         assert found
         codes = [call(status.replace("RUN_ID", found[1])).returncode for _ in range(4)]
-    assert codes[0] == 5
+    assert codes[0] == 6
     assert codes[-1] == 1
