@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from dlt_dbt_cloud._start.duplicates import judge
 from dlt_dbt_cloud._start.order import MAX_CAUSE, Order, RetryOrder, new_tag, overrides, tagged
+from dlt_dbt_cloud._start.search import Found
 from dlt_dbt_cloud.exceptions import (
     DBTCloudHTTPException,
     DBTCloudNotTriggeredException,
@@ -154,6 +157,17 @@ class TestLostAnswer:
             run_with()
         assert len(job.sent) == 1
 
+    def test_answer_without_a_cause_is_looked_after(
+        self, run_with: RunWith, job: PlayedJob
+    ) -> None:
+        """An answer that shows no cause is believed, and checked while the run is followed."""
+        assert run_with().id == RUN_ID
+        assert len(job.looked) == 1  # for the history of the job
+        answer = json.dumps(sample_run("run_queued", id=RUN_ID + 1, trigger=None))
+        job.fail("trigger", answer, acts=True)
+        assert run_with().id == RUN_ID + 1
+        assert len(job.looked) > 4
+
     def test_refusal_after_a_lost_answer_is_unknown(
         self, run_with: RunWith, job: PlayedJob
     ) -> None:
@@ -296,6 +310,27 @@ class TestReuse:
         """A queued run that builds elsewhere will not do."""
         job.create({"cause": "theirs", "schema_override": "ci"})
         assert run_with(reuse_queued=True).id == RUN_ID + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_left"),
+    [
+        ({"status": 20}, False),
+        ({"status": 30, "status_message": "The run timed out."}, False),
+        ({"status": 30}, True),
+    ],
+)
+def test_run_anew_is_no_duplicate(changes: dict[str, Any], is_left: bool) -> None:
+    """The run that a load gets after one failed or was cancelled is not cancelled as a duplicate.
+
+    Callers that follow the failed one return it, those of a cancelled one go over to the new one.
+    """
+    trigger = {"cause": "[dlt:1] x"}
+    ended = DBTCloudRun(id=1, job_definition_id=JOB_ID, trigger=trigger, **changes)
+    anew = DBTCloudRun(id=2, job_definition_id=JOB_ID, trigger=trigger, status=1)
+    found = Found([ended, anew], {1: ended, 2: anew}, is_unclear=False)
+    order = Order(job_id=JOB_ID, tag="dlt:1", is_shared=True)
+    assert judge(order, ended, found) == (anew if is_left else ended, [])
 
 
 class TestCause:
