@@ -163,6 +163,7 @@ TRIGGER = "/accounts/{account}/jobs/{id}/run/"
 @example(Asked("POST", TRIGGER, ["LONG", ""], [], "{}", "application/json"))
 @example(Asked("GET", "/accounts/{id}/runs/", ["LONG", ""], [], "", ""))
 @example(Asked("GET", "/accounts/{account}/runs/", ["", ""], [("pk__in", "DEEP")], "", ""))
+@example(Asked("GET", "/accounts/{account}/runs/{id}/artifacts/{path}", ["{run}", "7"], [], "", ""))
 @given(REQUESTS)
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_request_is_a_server_error(served: Door, asked: Asked) -> None:
