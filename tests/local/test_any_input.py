@@ -177,6 +177,20 @@ def test_no_request_is_a_server_error(served: Door, asked: Asked) -> None:
         )
 
 
+PAGES = ["/", "/deploy/{}/projects/{}/runs/{}/", "/pages/files/{}", "/pages/runs/{}/cancel"]
+
+
+@pytest.mark.parametrize("part", ["1", "LONG", "MANY", "\0", "../x", "%00", "{run}", "💥"])
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_is_a_server_error(served: Door, page: str, part: str) -> None:
+    """Pages neither, whatever is in their paths and forms."""
+    path = page.replace("{}", enlarged(served.known.get(part, part)))
+    for method in ("GET", "POST"):
+        form = {"form_token": part}
+        done = served.client.open(quote(path), method=method, data=form, headers=served.headers)
+        assert done.status_code < 500
+
+
 def test_artifacts_that_are_no_files(tmp_path: Path, make_api: Callable[..., Any]) -> None:
     """Loops and dead ends of links, folders, pipes and strange names are no server error."""
     job = ScriptedJob(statuses=[10], artifacts={"a.json": {}})
