@@ -21,6 +21,7 @@ except ModuleNotFoundError as e:
 
 from dlt_dbt_cloud._clock import VirtualClock
 from dlt_dbt_cloud._settings.local import LocalCloud
+from dlt_dbt_cloud.local.api.guard import Guard
 from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
@@ -108,7 +109,7 @@ class LocalDBTCloud:
             self._world = self._new_world(stack)
             self._wire = Wire(self._app(), self._newest_run_id, self._clock)
             stack.callback(self._world.close)
-            server = HTTPServer(listening, self._wire)
+            server = HTTPServer(listening, Guard(self._wire, self.url))
             stack.callback(server.close)
             stack.callback(self._wire.closed.set)
             warm_up(self._world)

@@ -163,6 +163,7 @@ TRIGGER = "/accounts/{account}/jobs/{id}/run/"
 @example(Asked("POST", TRIGGER, ["LONG", ""], [], "{}", "application/json"))
 @example(Asked("GET", "/accounts/{id}/runs/", ["LONG", ""], [], "", ""))
 @example(Asked("GET", "/accounts/{account}/runs/", ["", ""], [("pk__in", "DEEP")], "", ""))
+@example(Asked("GET", "/accounts/{account}/runs/{id}/artifacts/{path}", ["{run}", "7"], [], "", ""))
 @given(REQUESTS)
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_request_is_a_server_error(served: Door, asked: Asked) -> None:
@@ -174,6 +175,20 @@ def test_no_request_is_a_server_error(served: Door, asked: Asked) -> None:
             asked.method == "HEAD"
             or "The local dbt Cloud doesn't " in json.loads(text)["status"]["user_message"]
         )
+
+
+PAGES = ["/", "/deploy/{}/projects/{}/runs/{}/", "/pages/files/{}", "/pages/runs/{}/cancel"]
+
+
+@pytest.mark.parametrize("part", ["1", "LONG", "MANY", "\0", "../x", "%00", "{run}", "💥"])
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_is_a_server_error(served: Door, page: str, part: str) -> None:
+    """Pages neither, whatever is in their paths and forms."""
+    path = page.replace("{}", enlarged(served.known.get(part, part)))
+    for method in ("GET", "POST"):
+        form = {"form_token": part}
+        done = served.client.open(quote(path), method=method, data=form, headers=served.headers)
+        assert done.status_code < 500
 
 
 def test_artifacts_that_are_no_files(tmp_path: Path, make_api: Callable[..., Any]) -> None:

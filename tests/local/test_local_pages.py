@@ -103,7 +103,7 @@ class TestSafety:
     def test_other_host(self, cloud: LocalDBTCloud) -> None:
         """A site whose name leads to this machine sees nothing."""
         answer = requests.get(cloud.url, headers={"Host": "evil.example"}, timeout=5)
-        assert answer.status_code == 403
+        assert answer.status_code == 421
         assert "Nightly orders" not in answer.text
 
     def test_api_needs_its_token(self, cloud: LocalDBTCloud) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 from flask import g
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.api.behaviours import BY_NAME, Behaviour, weakest
+from dlt_dbt_cloud.local.api.behaviour import Behaviour
+from dlt_dbt_cloud.local.api.behaviours import BY_NAME, weakest
 
 HEADER: Final = "X-Local-DBT-Cloud-Basis"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
@@ -62,12 +62,6 @@ class Endpoints:
         self._rests_on = basis.rests_on
         self._url = url
         self._dbt_version = dbt_version
-
-    @staticmethod
-    def unserved(**_: int) -> NoReturn:
-        """Refuse an operation that isn't served, by its name."""
-        message = f"The local dbt Cloud doesn't serve {request.endpoint!r}, {request.method}."
-        raise RefusedError(501, message, "any.unserved")
 
     # Account, project, environment
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 ROUTES: Final = {
     "get_account": "GET /",
@@ -63,3 +66,52 @@ GET /users/{id}/ Retrieve User
 POST /users/{id}/ Update User
 """
 """The other operations of API v2, by the names that dbt Labs' description gives them."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the API.
+
+    Attributes:
+        method: Its method.
+        path: What its path below the version of the API must match.
+        title: Its name in dbt Labs' description, empty if it is served.
+        endpoint: Its name here, empty if it isn't served.
+    """
+
+    method: str
+    path: re.Pattern[str]
+    title: str = ""
+    endpoint: str = ""
+
+    @property
+    def is_of_account(self) -> bool:
+        """Whether the first id of its path is that of the account."""
+        return self.path.pattern.startswith("/accounts/(")
+
+
+def _operations() -> Iterator[Operation]:
+    for endpoint, operation in ROUTES.items():
+        method, path = operation.split()
+        yield Operation(method, _pattern("/accounts/{id}" + path), endpoint=endpoint)
+    for line in UNSERVED.strip().splitlines():
+        method, path, title = line.split(" ", 2)
+        yield Operation(method, _pattern(path), title)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    # A path is served with and without its last slash, and an id is a number of 64 bits.
+    text = path.replace("{id}", "([0-9]{1,19})").replace("{path}", "(?P<rest>.+)")
+    return re.compile(f"{text}?" if text.endswith("/") else text, re.DOTALL)
+
+
+OPERATIONS: Final = tuple(_operations())
+
+
+def find(path: str) -> Iterator[tuple[Operation, list[Any]]]:
+    """Find the operations of a path, with what the path says: ids, and the rest of it."""
+    for operation in OPERATIONS:
+        if match := operation.path.fullmatch(path):
+            rest = match.groupdict().values()
+            ids = match.groups()[: match.re.groups - len(rest)]
+            yield operation, [*map(int, ids), *rest]
