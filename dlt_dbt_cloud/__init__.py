@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlt_dbt_cloud._sources_yml import dbt_sources
     from dlt_dbt_cloud._values.load import load_ref
     from dlt_dbt_cloud.client import DBTCloudClientV2
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
@@ -67,6 +68,7 @@ __all__ = [
     "DBTCloudWaitTimeoutException",
     "InvalidCredentialsException",
     "check_dbt_cloud_job",
+    "dbt_sources",
     "get_dbt_cloud_run_status",
     "load_ref",
     "run_dbt_cloud_job",
@@ -77,7 +79,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is asked for: dlt imports this package to find our command."""
     if name in __all__:
-        for module in ("jobs", "configuration", "exceptions", "run", "client", "_values.load"):
+        for module in (
+            "jobs",
+            "configuration",
+            "exceptions",
+            "run",
+            "client",
+            "_values.load",
+            "_sources_yml",
+        ):
             found = vars(import_module(f"{__name__}.{module}"))
             if name in found:
                 return globals().setdefault(name, found[name])

@@ -44,6 +44,8 @@ def run_dbt_cloud_job(
     progress: str = DBTCloudConfiguration.progress,
     logs: bool = DBTCloudConfiguration.logs,
     notify: bool = DBTCloudConfiguration.notify,
+    select_loaded: bool = DBTCloudConfiguration.select_loaded,
+    skip_unchanged: bool = DBTCloudConfiguration.skip_unchanged,
     stop: threading.Event | None = None,
     **overrides: Unpack[TriggerOverrides],
 ) -> "DBTCloudRun":
@@ -81,6 +83,11 @@ def run_dbt_cloud_job(
             else in a line that lives, or in a few lines where standard error is no terminal.
         logs: Whether the log of each step is shown as it is written.
         notify: Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.
+        select_loaded: Whether to build only what is downstream of the tables that this load, and
+            all that no successful run has covered, have changed. If that can't be known for
+            certain, everything is built, and the log says why.
+        skip_unchanged: Whether to trigger nothing if no table has changed: the returned run
+            `is_skipped` then.
         stop: Ends the call when set, from any thread.
         overrides: What is different from the job, e.g. `schema_override="ci"`.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlt import Pipeline
+from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._call.telling import loaded_tables, publish, slack_hook, tell
@@ -25,6 +26,7 @@ from dlt_dbt_cloud._start.duplicates import settled
 from dlt_dbt_cloud._start.engines import key_of
 from dlt_dbt_cloud._start.job import find_job
 from dlt_dbt_cloud._start.order import Order, RetryOrder, overrides
+from dlt_dbt_cloud._start.select import Job, selected
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
@@ -80,6 +82,14 @@ class Call:
         if load:
             return replace(order, tag=load.tag(job_id, changes), since=load.since(), is_shared=True)
         return order
+
+    async def selected(
+        self, order: Order, load: Load | None, known: LoadInfo | Pipeline | None
+    ) -> Order:
+        """Returns an order without what no load has changed since it was built."""
+        job = Job(self.io, self.api, order, Patience(self.limits.outage_timeout))
+        narrows, skips = self.config.select_loaded, self.config.skip_unchanged
+        return await selected(job, load, known, narrows=narrows, skips=skips)
 
     async def start(self, order: Order) -> DBTCloudRun:
         """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
@@ -193,6 +203,11 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
     call = Call(io, api, config, display_of(config.progress, pipeline), polls)
     async with call.last_words():
         order = await call.order(data, load)
+        if config.select_loaded or config.skip_unchanged:
+            known = load_info if isinstance(load_info, LoadInfo) else pipeline
+            order = await call.selected(order, load, known)
+        if order.skipped:
+            return DBTCloudRun.skip(order.job_id, order.skipped)
         found = await call.follow(await call.start(order), order)
         while found.is_cancelled and found.id in order.covering:  # by the caller that created it
             found = await call.follow(await call.start(order), order)

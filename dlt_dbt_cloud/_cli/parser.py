@@ -14,7 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud._cli import commands, reading, setup
+from dlt_dbt_cloud._cli import commands, reading, setup, sources
 from dlt_dbt_cloud._cli.answers import Answer, ExitCode, exit_code_of, typed
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
@@ -59,6 +59,7 @@ COMMANDS: Final = {
     "runs": Command(commands.runs, "job", JOB),
     "logs": Command(reading.logs, "run", WAIT),
     "report": Command(reading.report, "run"),
+    "sources": Command(sources.sources, "pipeline"),
 }
 
 
@@ -161,6 +162,9 @@ def _configure_reading(choices: Mapping[str, argparse.ArgumentParser]) -> None:
 
 
 def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str, str]) -> None:
+    if command.subject == "pipeline":
+        sources.configure(parser)
+        return
     if command.subject == "job":
         parser.add_argument("job", nargs="?", help="Id or exact name of the job.")
     elif command.subject:

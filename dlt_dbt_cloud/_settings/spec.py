@@ -113,6 +113,14 @@ class DBTCloudConfiguration(BaseConfiguration):
         False,
         "Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.",
     )
+    select_loaded: bool = _setting(
+        False,
+        "Whether to build only what is downstream of the tables that loads have changed since the"
+        " job's last successful runs.",
+    )
+    skip_unchanged: bool = _setting(
+        False, "Whether to trigger nothing if no load has changed a table since then."
+    )
     outage_timeout: float = _setting(
         10 * 60,
         "How long to retry while the API is unavailable, in seconds. More than the five minutes"

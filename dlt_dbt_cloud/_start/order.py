@@ -50,6 +50,7 @@ class Order:
         since: The earliest time of such a call, if it is not this one.
         window: How old a run of such a call may be, in seconds, instead.
         reuse_queued: Whether a queued run with the same overrides will do.
+        skipped: Why there is nothing to run, empty if there is.
         sent_at: When the request was first sent, on the clock of `IO.now`.
         is_open: Whether it was sent, and may have created a run.
         is_ambiguous: Whether an answer to the request was lost.
@@ -65,6 +66,7 @@ class Order:
     since: datetime | None = None
     window: float = 0.0
     reuse_queued: bool = False
+    skipped: str = ""
     sent_at: float = math.inf
     is_open: bool = False
     is_ambiguous: bool = False

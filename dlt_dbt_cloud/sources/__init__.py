@@ -1,6 +1,6 @@
 """A dlt source: runs of dbt Cloud, their steps and the results of each node, as tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -27,10 +27,26 @@ from dlt_dbt_cloud.run import DBTCloudRun
 from dlt_dbt_cloud.sources.cursor import Cursor
 from dlt_dbt_cloud.sources.reading import DETAILS, RELATED, Reader
 from dlt_dbt_cloud.sources.rows import RunRow
-from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS
+from dlt_dbt_cloud.sources.schema import (
+    FRESHNESS,
+    NODE_PARENTS,
+    NODE_RESULTS,
+    NODE_SOURCES,
+    NODES,
+    RUN_LOADS,
+    RUN_STEPS,
+    RUNS,
+)
+from dlt_dbt_cloud.sources.tables import Table
 
 PART: Final = 25
 """Number of runs whose nodes are in memory at the same time."""
+
+OF_PROJECTS: Final = (NODES, NODE_PARENTS, NODE_SOURCES)
+"""The tables that are filled from manifests."""
+
+MAX_MANIFESTS: Final = 1000
+"""Number of manifests of which it is remembered that they are loaded."""
 
 FOREVER: Final = "9999-01-01T00:00:00+00:00"
 """The end of a range of time without an end, which the API does not know."""
@@ -83,7 +99,8 @@ def dbt_cloud_source(
     def rows_of_runs() -> Iterator[list[RunRow]]:
         tables = dlt.current.source().resources.selected.keys()
         if run is not None:
-            yield reader.known(run, load, tables)
+            skipped = DBTCloudRun(run).is_skipped
+            yield [] if skipped else reader.known(run, load, tables)
             return
         job = None if all_jobs else configured_job(reader.client, credentials)
         cursor = Cursor(state_of(f"account {credentials.account_id} job {job or 'any'}"))
@@ -97,6 +114,8 @@ def dbt_cloud_source(
         RUN_LOADS.resource(rows_of_loads, runs),
         RUN_STEPS.resource(rows_of_steps, runs),
         NODE_RESULTS.resource(rows_of_nodes, runs),
+        FRESHNESS.resource(rows_of_freshness, runs),
+        *(table.resource(of_manifests(table), runs) for table in OF_PROJECTS),
     )
 
 
@@ -113,6 +132,24 @@ def rows_of_steps(runs: list[RunRow]) -> Iterator[Any]:
 def rows_of_nodes(runs: list[RunRow]) -> Iterator[Any]:
     """Yields the rows of `dbt_cloud_node_results`."""
     return NODE_RESULTS.items([node for row in runs for node in row.take_nodes()])
+
+
+def rows_of_freshness(runs: list[RunRow]) -> Iterator[Any]:
+    """Yields the rows of `dbt_cloud_source_freshness`."""
+    return FRESHNESS.items([source for row in runs for source in row.freshness])
+
+
+def of_manifests(table: Table) -> Callable[[list[RunRow]], Iterator[Any]]:
+    """Returns what yields the rows of a table of nodes. Manifests that are loaded are left out."""
+
+    def rows_of_manifests(runs: list[RunRow]) -> Iterator[Any]:
+        loaded = state_of("manifests", table).setdefault("loaded", [])
+        manifests = {row.manifest.id: row.manifest for row in runs if row.manifest}
+        new = [manifest for key, manifest in manifests.items() if key not in loaded]
+        loaded[:] = [*dict.fromkeys([*loaded, *manifests])][-MAX_MANIFESTS:]
+        return table.items([row for it in new for row in it.table_rows(table.name)])
+
+    return rows_of_manifests
 
 
 def check_run(run: Any, load: Load | None) -> None:
@@ -141,9 +178,9 @@ def configured_job(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> i
     return _io.run(find_job(io, client, config.job_name, patience, **where))
 
 
-def state_of(key: str) -> dict[str, Any]:
-    """Returns a part of the state of the runs' resource."""
-    state: dict[str, Any] = dlt.current.resource_state(RUNS.name).setdefault(key, {})
+def state_of(key: str, table: Table = RUNS) -> dict[str, Any]:
+    """Returns a part of the state of a table's resource."""
+    state: dict[str, Any] = dlt.current.resource_state(table.name).setdefault(key, {})
     return state
 
 

@@ -9,18 +9,37 @@ from typing import Any, Final
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Blocking, logger, run
 from dlt_dbt_cloud._report import LATE_PAUSES, invocation_of, may_build, run_results
-from dlt_dbt_cloud._values import dict_of, int_of
+from dlt_dbt_cloud._values import dict_of, int_of, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
-from dlt_dbt_cloud.sources.rows import RunRow, nodes_in, run_row, step_row
-from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_STEPS, Row
+from dlt_dbt_cloud.sources.manifests import Manifests
+from dlt_dbt_cloud.sources.rows import (
+    RunRow,
+    freshness_in,
+    nodes_in,
+    run_row,
+    step_row,
+)
+from dlt_dbt_cloud.sources.schema import (
+    FRESHNESS,
+    NODE_PARENTS,
+    NODE_RESULTS,
+    NODE_SOURCES,
+    NODES,
+    RUN_STEPS,
+)
+from dlt_dbt_cloud.sources.tables import Row
 
 RELATED: Final = ("trigger", "job")
+OF_RUN: Final = (*RELATED, "run_steps", "environment")
 
-DETAILS: Final = frozenset({RUN_STEPS.name, NODE_RESULTS.name})
+OF_MANIFEST: Final = frozenset({NODES.name, NODE_PARENTS.name, NODE_SOURCES.name})
+"""The tables that need the manifest of a run."""
+
+DETAILS: Final = OF_MANIFEST | {RUN_STEPS.name, NODE_RESULTS.name, FRESHNESS.name}
 """The tables that need more of a run than a list of runs tells."""
 
 WORKERS: Final = 5
@@ -46,6 +65,7 @@ class Reader:
         seconds = min(config.outage_timeout, MAX_SECONDS)
         self.brief = DBTCloudClientV2(credentials=config, outage_timeout=seconds)
         self._request_timeout = config.request_timeout
+        self._manifests = Manifests()
 
     def known(
         self, known: Mapping[str, Any], load: Load | None, tables: Collection[str]
@@ -93,7 +113,7 @@ class Reader:
         io = Blocking(self._request_timeout, stop)
 
         def complete(row: RunRow) -> None:
-            run(read_details(io, self.brief, row, with_nodes=NODE_RESULTS.name in tables))
+            run(read_details(io, self.brief, row, tables, self._manifests))
 
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="dlt-dbt-cloud-details")
         try:
@@ -103,17 +123,57 @@ class Reader:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def read_details(io: IO, api: RunsApi, row: RunRow, *, with_nodes: bool) -> None:
-    """Reads the steps of a run, and the nodes if these are wanted."""
+async def read_details(
+    io: IO,
+    api: RunsApi,
+    row: RunRow,
+    tables: Collection[str],
+    manifests: Manifests,
+) -> None:
+    """Reads the steps of a run, and what else the tables need."""
     row.forget_details()
     try:
-        run = await io.call(api.get_run_status, row["run_id"], include_related=("run_steps",))
+        run = await io.call(api.get_run_status, row["run_id"], include_related=OF_RUN)
     except DBTCloudAPIException as error:
         row.lacks("Steps", error)
         return
+    row["environment_name"] = str_of(dict_of(run.get("environment")).get("name")) or None
     row.steps = [step_row(run.id, place, step) for place, step in enumerate(run.steps, start=1)]
-    if with_nodes:
+    if NODE_RESULTS.name in tables:
         await read_nodes(io, api, run, row)
+        errors = (step["error"] for step in row.steps if step["error"])
+        row["error"] = None if row.nodes else next(errors, None)
+    if FRESHNESS.name in tables:
+        await read_freshness(io, api, row)
+    if OF_MANIFEST.intersection(tables):
+        await read_manifest(io, api, run, row, manifests)
+
+
+async def read_freshness(io: IO, api: RunsApi, row: RunRow) -> None:
+    """Reads how fresh the steps of a run have found the sources."""
+    for step in row.steps:
+        index = step["step_index"]
+        if "source freshness" in (step["command"] or ""):
+            try:
+                found = await io.call(api.get_artifact, row["run_id"], "sources.json", step=index)
+                row.freshness += freshness_in(dict_of(found), step)
+            except DBTCloudAPIException as error:
+                row.lacks(f"Freshness of step {index}", error)
+
+
+async def read_manifest(
+    io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow, manifests: Manifests
+) -> None:
+    """Reads what is known of the project of a run, and tells it to the nodes."""
+    try:
+        row.manifest = await manifests.of(io, api, run)
+    except DBTCloudAPIException as error:
+        row.lacks("Manifest", error)
+    if row.manifest:
+        row["manifest_id"] = row.manifest.id
+        row["project_name"] = row["project_name"] or row.manifest.project_name
+        for node in row.nodes:
+            node.update(row.manifest.about(node["unique_id"]))
 
 
 async def read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow) -> None:

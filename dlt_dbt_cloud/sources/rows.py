@@ -9,9 +9,12 @@ from dlt_dbt_cloud._report import only_compiles
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
+from dlt_dbt_cloud.run.log import log_tail
 from dlt_dbt_cloud.run.node import name_of
-from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS, Row
+from dlt_dbt_cloud.sources.manifests import Manifest
+from dlt_dbt_cloud.sources.schema import FRESHNESS, NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS
+from dlt_dbt_cloud.sources.tables import Row
 
 KNOWN_SCHEMAS: Final = re.compile(r"/run-results/v[1-6]\.json$")
 """The schema versions of `run_results.json`, dbt 0.19 and later, that have what is read here."""
@@ -23,6 +26,7 @@ class RunRow(Row):
     Attributes:
         has_ended: Whether the run has finished.
         is_refused: Whether the API did not let all be read. A part may also just be missing.
+        manifest: What is known of its project.
     """
 
     has_ended: bool
@@ -30,10 +34,13 @@ class RunRow(Row):
     loads: list[Row]
     steps: list[Row]
     nodes: list[Row]
+    freshness: list[Row]
+    manifest: Manifest | None
 
     def forget_details(self) -> None:
         """Begins again."""
         self.steps, self.nodes, self.is_refused, self["load_error"] = [], [], False, None
+        self.freshness, self.manifest = [], None
 
     def take_nodes(self) -> list[Row]:
         """Returns the nodes, and lets go of them: they are many."""
@@ -68,12 +75,13 @@ def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
     """
     named = [cause for cause in causes if cause]
     loads = {load_id: cause for cause in named for load_id in cause.load_ids}
-    trigger = dict_of(run.get("trigger"))
+    trigger, job = dict_of(run.get("trigger")), dict_of(run.get("job"))
     values = {
         **run,
         "run_id": run.id,
         "job_id": run.get("job_definition_id"),
-        "job_name": dict_of(run.get("job")).get("name"),
+        "job_name": job.get("name"),
+        "project_name": dict_of(job.get("project")).get("name"),
         "status_name": run.status_name,
         "queued_seconds": seconds_between(run.get("created_at"), run.get("started_at")),
         "run_seconds": seconds_between(run.get("started_at"), run.get("finished_at")),
@@ -97,13 +105,17 @@ def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
 
 
 def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
-    """Returns a step as a row. Its log is left out."""
+    """Returns a step as a row. Of its log the end is kept if it failed."""
+    command = re.search(r"Invoke dbt with `(.*)`", str_of(step.get("name")))
+    has_failed = int_of(step.get("status")) == DBTCloudRunStatus.ERROR
     values = {
         "run_id": run_id,
         "step_index": int_of(step.get("index")) or place,
         "step_id": step.get("id"),
         "status_name": step.get("status_humanized"),
         "step_seconds": seconds_between(step.get("started_at"), step.get("finished_at")),
+        "command": command[1] if command else None,
+        "error": "\n".join(log_tail(step)) or None if has_failed else None,
     }
     return RUN_STEPS.row({**step, **values})
 
@@ -137,14 +149,34 @@ def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an entry of a `run_results.json` with what is written in it further down."""
     resource_type = str(result["unique_id"]).partition(".")[0]
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
+    phases = {str(phase.get("name")): phase for phase in timing}
+    compiled, executed = phases.get("compile", {}), phases.get("execute", {})
+    response = dict_of(result.get("adapter_response"))
     return {
         **result,
         "resource_type": resource_type,
         "name": name_of(result["unique_id"]),
-        "rows_affected": dict_of(result.get("adapter_response")).get("rows_affected"),
+        "rows_affected": response.get("rows_affected"),
+        "bytes_processed": response.get("bytes_processed"),
+        "code": response.get("code"),
+        "compile_started_at": compiled.get("started_at"),
+        "compile_finished_at": compiled.get("completed_at"),
+        "execute_started_at": executed.get("started_at"),
+        "execute_finished_at": executed.get("completed_at"),
         "started_at": timing[0].get("started_at"),
         "finished_at": timing[-1].get("completed_at"),
     }
+
+
+def freshness_in(results: Mapping[str, Any], step: Row) -> list[Row]:
+    """Returns the sources in a `sources.json`."""
+    found = (dict_of(entry) for entry in list_of(results.get("results")))
+    common = {"run_id": step["run_id"], "step_index": step["step_index"]}
+    return [
+        FRESHNESS.row({**it, "age_seconds": it.get("max_loaded_at_time_ago_in_s"), **common})
+        for it in found
+        if it.get("unique_id")
+    ]
 
 
 def seconds_between(start: Any, end: Any) -> float | None:

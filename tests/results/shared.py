@@ -12,11 +12,22 @@ from responses.matchers import query_param_matcher
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun
 from dlt_dbt_cloud.local import LocalDBTCloud
 from dlt_dbt_cloud.sources import FOREVER
-from dlt_dbt_cloud.sources.tables import NODE_RESULTS, RUN_LOADS, RUN_STEPS, RUNS
+from dlt_dbt_cloud.sources.schema import (
+    FRESHNESS,
+    NODE_PARENTS,
+    NODE_RESULTS,
+    NODE_SOURCES,
+    NODES,
+    RUN_LOADS,
+    RUN_STEPS,
+    RUNS,
+)
 from tests.utils import ACCOUNT, sample
 
 ROOT = Path(__file__).parents[2]
-TABLES = (RUNS, RUN_LOADS, RUN_STEPS, NODE_RESULTS)
+TABLES = (
+    *(RUNS, RUN_LOADS, RUN_STEPS, NODE_RESULTS, FRESHNESS, NODES, NODE_PARENTS, NODE_SOURCES),
+)
 LOAD_ID = "1795458706.2138786"
 SINCE = "1970-01-01T00:00:00+00:00"
 CAUSE = f"dlt pipeline flights loaded dataset nyc: {LOAD_ID}"
@@ -86,6 +97,11 @@ def listed(
     pagination = {"count": len(runs), "total_count": total or len(runs)}
     body = {"data": runs, "extra": {"pagination": pagination}}
     api.get(f"{ACCOUNT}/runs/", match=[query_param_matcher(params)], json=body)
+
+
+def without_manifests(api: responses.RequestsMock) -> None:
+    """Lets the API have no manifest of any run."""
+    api.get(re.compile(f"{ACCOUNT}/runs/[0-9]+/artifacts/manifest.json"), status=404)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,8 +8,10 @@ import responses
 from responses.matchers import query_param_matcher
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun, _io
+from dlt_dbt_cloud.sources.manifests import Manifests
 from dlt_dbt_cloud.sources.reading import read_details
 from dlt_dbt_cloud.sources.rows import RunRow, run_row
+from dlt_dbt_cloud.sources.schema import NODE_RESULTS
 from tests.results.shared import recorded_results, step
 from tests.utils import ACCOUNT, RUN_ID, JumpingIO, sample
 
@@ -37,7 +39,7 @@ class Details:
     def read(self) -> RunRow:
         """Returns the row of the run, as the API answers."""
         row = run_row(DBTCloudRun(id=RUN_ID, status=10), [])
-        _io.run(read_details(self.io, self.client, row, with_nodes=True))
+        _io.run(read_details(self.io, self.client, row, [NODE_RESULTS.name], Manifests()))
         return row
 
 

@@ -42,6 +42,7 @@ from tests.results.shared import (
     run_ids,
     step,
     triggered,
+    without_manifests,
 )
 from tests.utils import ACCOUNT, configured
 
@@ -54,13 +55,13 @@ class TestHistory:
         first = [triggered(cloud).id for _ in range(3)]
         pipeline.run(dbt_cloud_source(credentials=cloud.credentials))
         assert run_ids(pipeline) == first
-        before = len(requested(cloud, "artifacts"))
+        before = len(requested(cloud, "artifacts/run_results"))
         assert not pipeline.run(dbt_cloud_source(credentials=cloud.credentials)).loads_ids
-        assert len(requested(cloud, "artifacts")) == before == 3
+        assert len(requested(cloud, "artifacts/run_results")) == before == 3
         later = triggered(cloud).id
         pipeline.run(dbt_cloud_source(credentials=cloud.credentials))
         assert run_ids(pipeline) == [*first, later]
-        assert len(requested(cloud, "artifacts")) == before + 1
+        assert len(requested(cloud, "artifacts/run_results")) == before + 1
 
     def test_run_that_ends_late(
         self, cloud: LocalDBTCloud, clock: Clock, pipeline: dlt.Pipeline
@@ -153,6 +154,7 @@ class TestHistory:
             both_are_asked_for.wait()
             return 200, {}, json.dumps(recorded_results())
 
+        without_manifests(api)
         listed(api, [{"id": number, "status": 10} for number in (1, 2)], offset="0")
         for number in (1, 2):
             run = {"id": number, "status": 10, "run_steps": [step(4)]}
@@ -181,6 +183,7 @@ class Broken:
     def answers(self, *, details: dict[str, Any], artifact: dict[str, Any]) -> None:
         """Lets the API answer, for the second run like this."""
         self.api.reset()
+        without_manifests(self.api)
         self.api.get(f"{ACCOUNT}/runs/", json=page([ended(number) for number in (1, 2, 3)]))
         for number in (1, 2, 3):
             run = {"id": number, "status": 10, "run_steps": [step(4)]}
@@ -337,8 +340,8 @@ class TestUpgrade:
         for _ in range(2):
             pipeline.run(history)
             assert run_ids(pipeline) == [0, late, new]
-        assert not requested(cloud, f"/runs/({taken}|{newest})/artifacts")
-        assert len(requested(cloud, f"/runs/({late}|{new})/artifacts")) == 2
+        assert not requested(cloud, f"/runs/({taken}|{newest})/artifacts/run_results")
+        assert len(requested(cloud, f"/runs/({late}|{new})/artifacts/run_results")) == 2
 
     def test_bounded(self, api: responses.RequestsMock, pipeline: dlt.Pipeline) -> None:
         """Only the runs that may be new are listed: a long history costs nothing."""

@@ -29,7 +29,8 @@ from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
 from dlt_dbt_cloud.sources.reading import load_causes
 from dlt_dbt_cloud.sources.rows import node_values, nodes_in, run_row, step_row
-from dlt_dbt_cloud.sources.tables import NODE_RESULTS, Table
+from dlt_dbt_cloud.sources.schema import NODE_RESULTS
+from dlt_dbt_cloud.sources.tables import Table
 from tests.results.shared import (
     CAUSE,
     FROM_LOADS_TO_MODELS,

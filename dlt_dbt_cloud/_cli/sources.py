@@ -1,0 +1,49 @@
+"""The command `dlt dbt-cloud sources`."""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import dlt
+
+from dlt_dbt_cloud._cli.answers import Answer, ExitCode
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._sources_yml import dbt_sources, update_sources_yml
+from dlt_dbt_cloud.exceptions import InvalidCredentialsException
+
+FILE: Final = "models/sources.yml"
+
+
+def sources(args: argparse.Namespace, io: IO | None) -> Answer:
+    """Writes the sources.yml of a dbt project for what a pipeline has loaded."""
+    del io  # nothing is requested
+    name = args.pipeline or args.pipeline_name
+    if not name:
+        raise InvalidCredentialsException("Name the pipeline: dlt dbt-cloud sources my_pipeline")
+    path = Path(args.output or FILE)
+    old = path.read_text(encoding="utf-8") if path.exists() and (args.output or args.check) else ""
+    found = dbt_sources(dlt.attach(name), loaded_at_field=args.loaded_at_field)
+    new = update_sources_yml(old, found)
+    gone = [f"Gone from the schema: {it}" for it in new.gone]
+    is_behind = new.text != old
+    data = {"path": str(path), "is_behind": is_behind, "gone": new.gone, "text": new.text}
+    if args.check:
+        state = f"{path} is behind the schema." if is_behind else f"{path} is up to date."
+        code = ExitCode.FAILED if is_behind else ExitCode.SUCCEEDED
+        return Answer(code, data, "\n".join([state, *gone]))
+    if not args.output:
+        return Answer(ExitCode.SUCCEEDED, data, new.text.rstrip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(new.text, encoding="utf-8")
+    return Answer(ExitCode.SUCCEEDED, data, "\n".join([f"{path} is up to date.", *gone]))
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add = parser.add_argument
+    add("pipeline", nargs="?", help="Name of the pipeline.")
+    add("--json", action="store_true", help="Print JSON, and nothing else.")
+    add("--pipeline-name", metavar="NAME", help="The same.")
+    add("--output", metavar="FILE", help="File to write or update, by default standard output.")
+    add("--check", action="store_true", help=f"Exit with 1 if FILE, {FILE}, is behind the schema.")
+    add("--loaded-at-field", action="store_true", help="For dbt before 1.10.")

@@ -1,0 +1,212 @@
+"""The `sources.yml` of a dbt project for what a dlt pipeline has loaded."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import dlt
+from dlt.common.destination.client import JobClientBase
+from dlt.common.schema import Schema
+from dlt.common.schema.typing import TColumnSchema, TTableSchema
+from dlt.common.schema.utils import is_complete_column
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from dlt_dbt_cloud.exceptions import InvalidCredentialsException
+
+Node = dict[str, Any]
+
+
+def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Node:
+    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` makes a `sources.yml` of it.
+
+    Each dataset is a source, each table with those nested in it a table. Keys that can't be null
+    or twice are data tests, and dlt's own loads tell how fresh all is.
+
+    Args:
+        pipeline: The pipeline, which has loaded before.
+        loaded_at_field: Whether it is for dbt before 1.10: then only `_dlt_loads` has a freshness.
+
+    Raises:
+        InvalidCredentialsException: The pipeline has loaded nothing yet, or into no database.
+    """
+    sources: dict[str, Node] = {}
+    for name in pipeline.schema_names:
+        client = pipeline.destination_client(name)
+        if not isinstance(client, SqlJobClientBase):
+            raise InvalidCredentialsException(
+                f"Pipeline `{pipeline.pipeline_name}` loads into no database that dbt can read."
+            )
+        dataset = client.sql_client.dataset_name
+        source = sources.setdefault(dataset, _source(client, dataset, by_query=not loaded_at_field))
+        known = {table["name"] for table in source["tables"]}
+        found = _tables(client, dataset, is_old=loaded_at_field)
+        source["tables"] += (table for table in found if table["name"] not in known)
+    if not sources:
+        raise InvalidCredentialsException(
+            f"Pipeline `{pipeline.pipeline_name}` has loaded nothing yet."
+        )
+    return {"sources": list(sources.values())}
+
+
+def _source(client: SqlJobClientBase, dataset: str, *, by_query: bool) -> Node:
+    loads = client.sql_client.make_qualified_table_name(client.schema.loads_table_name)
+    query = f"select max(inserted_at) from {loads}"  # noqa: S608  # for dbt
+    freshness = {"loaded_at_query": query, "freshness": _stale(days=1)}
+    return {"name": dataset, **({"config": freshness} if by_query else {}), "tables": []}
+
+
+def _stale(days: int) -> Node:
+    return {"warn_after": {"count": days, "period": "day"}}
+
+
+def _tables(client: SqlJobClientBase, dataset: str, *, is_old: bool) -> Iterator[Node]:
+    schema = client.schema
+    for table in schema.data_tables():
+        yield _table(client, table, dataset, is_old=is_old)
+    loads = _table(client, schema.tables[schema.loads_table_name], dataset, is_old=is_old)
+    if is_old:
+        loads["config"] = {"loaded_at_field": "inserted_at", "freshness": _stale(days=1)}
+    yield loads
+
+
+def _table(client: SqlJobClientBase, table: TTableSchema, dataset: str, *, is_old: bool) -> Node:
+    columns = [it for it in table["columns"].values() if is_complete_column(it)]
+    keys = [str(it["name"]) for it in columns if it.get("primary_key")]
+    links = dict(_links(client, table, dataset))
+    if is_old:
+        links = {name: link["arguments"] for name, link in links.items()}
+    parent = table.get("parent")
+    description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
+    return {
+        "name": _stored(client, str(table["name"])),
+        **({"description": description} if description else {}),
+        "columns": [_column(client, table, it, keys, links) for it in columns],
+    }
+
+
+def _column(
+    client: JobClientBase,
+    table: TTableSchema,
+    column: TColumnSchema,
+    keys: Sequence[str],
+    links: Mapping[str, Node],
+) -> Node:
+    name = str(column["name"])
+    is_unique = bool(column.get("unique")) or keys == [name]
+    tests: list[Any] = ["unique"] if is_unique else []
+    tests += [] if column.get("nullable", True) else ["not_null"]
+    tests += [{"relationships": links[name]}] if name in links else []
+    prepared = client.prepare_load_table(str(table["name"]))
+    data_type = client.capabilities.get_type_mapper().to_destination_type(column, prepared)
+    return {
+        "name": _stored(client, name),
+        **({"description": column["description"]} if column.get("description") else {}),
+        "data_type": data_type,
+        **({"data_tests": tests} if tests else {}),
+    }
+
+
+def _links(client: JobClientBase, table: TTableSchema, dataset: str) -> Iterator[tuple[str, Node]]:
+    """Yields which column refers to which table and column: as hinted, and as dlt nests tables."""
+    schema: Schema = client.schema
+    load_id, loads = schema.naming.normalize_identifier("_dlt_load_id"), schema.loads_table_name
+    found = [(load_id, loads, "load_id")]
+    found += [
+        (columns[0], str(link["referenced_table"]), link["referenced_columns"][0])
+        for link in table.get("references") or ()
+        if len(columns := [*link["columns"]]) == 1
+    ]
+    if parent := table.get("parent"):
+        parent_id, row_id = map(schema.naming.normalize_identifier, ("_dlt_parent_id", "_dlt_id"))
+        found.append((parent_id, parent, row_id))
+    for column, other, field in found:
+        to = f"source('{dataset}', '{_stored(client, other)}')"
+        yield column, {"arguments": {"to": to, "field": _stored(client, field)}}
+
+
+def _stored(client: JobClientBase, name: str) -> str:
+    """Returns a name as the destination has it."""
+    return client.capabilities.casefold_identifier(name)
+
+
+class Updated(NamedTuple):
+    """A `sources.yml` that was brought up to what is loaded.
+
+    Attributes:
+        text: The file.
+        gone: What is in the file, and in the schema no more.
+    """
+
+    text: str
+    gone: list[str]
+
+
+def update_sources_yml(text: str, sources: Node) -> Updated:
+    """Adds to a `sources.yml` what it lacks. All that people wrote stays as it is.
+
+    Args:
+        text: The file, empty if there is none.
+        sources: What `dbt_sources` returns.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415  # needs the extra `sources`
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # lines stay as they are
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(text) or {}
+    known = document.setdefault("sources", [])
+    gone: list[str] = []
+    for source in sources["sources"]:
+        own = _own(known, source, ("schema", "name"))
+        if own is None:
+            known.append(source)
+            continue
+        gone += (f"{source['name']}.{it}" for it in _merge_tables(own, source["tables"]))
+    buffer = io.StringIO()
+    yaml.dump(document, buffer)
+    return Updated(buffer.getvalue(), gone)
+
+
+def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
+    """Adds tables and columns to a source, and yields what the source has and they have not."""
+    listed = own.setdefault("tables", [])
+    left = list(listed)
+    for table in tables:
+        known = _own(listed, table, ("identifier", "name"))
+        if known is None:
+            listed.append(table)
+            continue
+        left.remove(known)
+        columns = known.setdefault("columns", [])
+        yield from (f"{known['name']}.{it}" for it in _merge_columns(columns, table["columns"]))
+        _fill(known, table, ("description",))
+    yield from (str(table["name"]) for table in left)
+
+
+def _merge_columns(listed: list[Node], columns: list[Node]) -> Iterator[str]:
+    left = list(listed)
+    for column in columns:
+        known = _own(listed, column, ("name",))
+        if known is None:
+            listed.append(column)
+            continue
+        left.remove(known)
+        _fill(known, column, ("data_type", "description"))
+        known["data_type"] = column["data_type"]
+    yield from (str(column["name"]) for column in left)
+
+
+def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:
+    """Adds what a mapping lacks, after its name: blank lines and comments stay at its end."""
+    for key in keys:
+        if key in node and not known.get(key):
+            known.pop(key, None)
+            known.insert(1, key, node[key])
+
+
+def _own(listed: list[Node], node: Node, keys: Sequence[str]) -> Node | None:
+    """Returns the entry with the name of a node, by the first of the keys that the entry has."""
+    names = ((next((it[key] for key in keys if it.get(key)), ""), it) for it in listed)
+    wanted = str(node["name"]).casefold()
+    return next((it for name, it in names if str(name).casefold() == wanted), None)

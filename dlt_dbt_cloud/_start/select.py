@@ -1,0 +1,271 @@
+"""Decides which steps to build: those that are downstream of what loads have changed."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Final, NamedTuple
+
+from dlt import Pipeline
+from dlt.common.pipeline import LoadInfo
+
+from dlt_dbt_cloud._api import PAGE, RunsApi
+from dlt_dbt_cloud._io import IO, Patience, logger, retry
+from dlt_dbt_cloud._start.order import Order, overrides
+from dlt_dbt_cloud._start.select_coverage import SKEW, History, history, uncovered
+from dlt_dbt_cloud._start.select_destination import Dataset, Loaded, cant_ask, datasets_of
+from dlt_dbt_cloud._start.select_sources import Place, Source, Sources
+from dlt_dbt_cloud._start.select_steps import UnsureError, narrow, sources_in
+from dlt_dbt_cloud._start.select_tables import Family, changed_families
+from dlt_dbt_cloud._values import dict_of, list_of, str_of
+from dlt_dbt_cloud._values.load import Load
+from dlt_dbt_cloud.exceptions import DBTCloudAPIException
+from dlt_dbt_cloud.run import DBTCloudRun
+
+MAX_RUNS: Final = 500
+"""How many runs are searched for a full one at most."""
+
+RESULTS: Final = "dbt_cloud"
+"""The dlt schema of the results of runs."""
+
+MAX_NAMED: Final = 10
+"""Number of names in a line of the log."""
+
+
+class Selection(NamedTuple):
+    """What is to be built.
+
+    Attributes:
+        why: The reason, as a sentence.
+        steps: The steps of the job, narrowed. None if they stay as they are.
+        is_empty: Whether there is nothing to build.
+        load_ids: The loads that the run will be the first to transform, the newest first.
+    """
+
+    why: str
+    steps: list[str] | None = None
+    is_empty: bool = False
+    load_ids: Sequence[str] = ()
+
+
+class Change(NamedTuple):
+    """What has changed since the runs that succeeded.
+
+    Attributes:
+        loads: The loads that no run has transformed.
+        tables: The tables, each with those nested in it, and where they are.
+    """
+
+    loads: list[Loaded]
+    tables: set[tuple[Family, frozenset[Place]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job that is to run.
+
+    Attributes:
+        io: The world.
+        api: The API.
+        order: What is to run, as a whole.
+        patience: How long errors are retried.
+    """
+
+    io: IO
+    api: RunsApi
+    order: Order
+    patience: Patience
+
+    async def history(self) -> History:
+        """Returns the runs that count.
+
+        Raises:
+            UnsureError: No full run is among the last runs.
+        """
+        runs: list[DBTCloudRun] = []
+        while len(runs) < MAX_RUNS:
+            page = await retry(
+                self.io,
+                self.patience,
+                self.api.get_runs,
+                job_definition_id=self.order.job_id,
+                order_by="-id",
+                include_related=["trigger"],
+                limit=PAGE,
+                offset=len(runs),
+            )
+            runs += page.items
+            if sorted(runs, key=lambda run: -run.id) != runs:
+                raise UnsureError("the list of runs is not in order")
+            if past := history(runs, self.order.request):
+                past.check_project()
+                return past
+            if not page.items or len(runs) == page.total:
+                break
+        raise UnsureError(f"none of the last {len(runs)} runs built everything and succeeded")
+
+    async def steps(self, past: History) -> list[str]:
+        """Returns the steps of the job, which must be those of its last full run."""
+        if given := overrides(self.order.request).get("steps_override"):
+            return [str(step) for step in given]
+        get, related = self.api.get_run_status, ("job", "run_steps")
+        full = await retry(self.io, self.patience, get, past.full.id, include_related=related)
+        steps = list_of(dict_of(full.get("job")).get("execute_steps"))
+        names = [str(step.get("name")) for step in full.steps]
+        if not steps or not all(any(f"`{it}`" in name for name in names) for it in steps):
+            raise UnsureError(f"run {full.id}, the last full one, had other steps")
+        return [str(step) for step in steps]
+
+    async def sources(self, past: History) -> Sources:
+        """Returns the sources of the project as the last successful run has read them."""
+        get = self.api.get_artifact
+        return Sources(await retry(self.io, self.patience, get, past.last.id, "manifest.json"))
+
+
+async def selected(
+    job: Job, load: Load | None, known: LoadInfo | Pipeline | None, *, narrows: bool, skips: bool
+) -> Order:
+    """Returns the order without what no load has changed since it was built.
+
+    Whatever is unsure builds everything.
+
+    Args:
+        job: The job.
+        load: The load that the run is for.
+        known: The same with its packages, or the pipeline, whose destination can be asked.
+        narrows: Whether the steps are to be narrowed.
+        skips: Whether a run is to be skipped if there is nothing to build.
+    """
+    try:
+        selection = await _selection(job, load, known, narrows=narrows)
+    except (UnsureError, DBTCloudAPIException) as why:
+        selection = Selection(f"Building everything: {str_of(str(why)).rstrip('.')}.")
+    logger.info("%s", selection.why)
+    request = {**job.order.request, "cause": _cause(job.order, load, selection.load_ids)}
+    if narrows and selection.steps:
+        request["steps_override"] = selection.steps
+    skipped = selection.why if skips and selection.is_empty else ""
+    return replace(job.order, request=request, skipped=skipped)
+
+
+def _cause(order: Order, load: Load | None, load_ids: Sequence[str]) -> str:
+    """Returns the cause of a run, with the loads that it is the first to transform."""
+    own = str(order.request.get("cause") or "")
+    if load is None or not (load.load_ids or load_ids):
+        return own
+    known = dict.fromkeys([*load.load_ids, *load_ids])
+    cause = load._replace(load_ids=[*known]).cause()
+    return cause if own in ("", load.cause()) else f"{own} ({cause})"
+
+
+async def _selection(
+    job: Job, load: Load | None, known: LoadInfo | Pipeline | None, *, narrows: bool
+) -> Selection:
+    if load is None or known is None:
+        raise UnsureError("no pipeline is passed that knows its destination")
+    load_info = known if isinstance(known, LoadInfo) else _last_load_info(known, load)
+    datasets = datasets_of(known.pipeline if isinstance(known, LoadInfo) else known)
+    past = await job.history()
+    steps = await job.steps(past)
+    own = changed_families(load_info) if load_info else {}
+    change = await job.io.call(_change, own, datasets, past, steps)
+    load_ids = [loaded.load_id for loaded in sorted(change.loads, key=_when, reverse=True)]
+    sources = await job.sources(past)
+    changed = _sources(sources, change)
+    if not changed:
+        is_new = not load.load_ids or not {*load.load_ids}.isdisjoint(load_ids)
+        why = f"Nothing to build: no table has changed since run {past.last.id}."
+        return Selection(why, is_empty=is_new, load_ids=load_ids)
+    if not narrows:
+        why = f"Building everything: {len(changed)} source tables have changed."
+        return Selection(why, load_ids=load_ids)
+    narrowed = _narrowed(steps, sources, changed)
+    return Selection(_why(narrowed, changed, load_ids), narrowed, load_ids=load_ids)
+
+
+def _last_load_info(pipeline: Pipeline, load: Load) -> LoadInfo | None:
+    """Returns the last load of a pipeline with its packages, if that is the load."""
+    trace = pipeline.last_trace
+    info: LoadInfo | None = trace.last_load_info if trace else None
+    return info if info and info.loads_ids == load.load_ids else None
+
+
+def _why(steps: Sequence[str], changed: Collection[Source], load_ids: Sequence[str]) -> str:
+    terms = sources_in(steps)
+    more = f" and {len(terms) - MAX_NAMED} more" if len(terms) > MAX_NAMED else ""
+    return (
+        f"Building what is downstream of {' '.join(terms[:MAX_NAMED])}{more}:"
+        f" {len(changed)} source tables have changed with {len(load_ids)} loads."
+    )
+
+
+def _change(
+    own: Mapping[str, set[Family]],
+    datasets: Mapping[str, Dataset],
+    past: History,
+    steps: Sequence[str],
+) -> Change:
+    """Returns what has changed, as the destination has it. It may take a while."""
+    try:
+        return _asked(own, datasets, past, steps)
+    except UnsureError:
+        raise
+    except Exception as error:  # noqa: BLE001  # of any driver of a database
+        raise cant_ask(error) from None
+
+
+def _asked(
+    own: Mapping[str, set[Family]],
+    datasets: Mapping[str, Dataset],
+    past: History,
+    steps: Sequence[str],
+) -> Change:
+    since = (past.full.created_at or datetime.now(timezone.utc)) - SKEW
+    pending: list[Loaded] = []
+    tables: set[tuple[Family, frozenset[Place]]] = set()
+    found: set[str] = set()
+    for dataset in {dataset.name: dataset for dataset in datasets.values()}.values():
+        loads = dataset.loads(since)
+        found.update(loaded.load_id for loaded in loads)
+        left = uncovered(loads, past, steps)
+        others = [loaded for loaded in left if loaded.load_id not in own]
+        changed = dataset.changed_by(others) if others else set[Family]()
+        changed.update(*(own[loaded.load_id] for loaded in left if loaded.load_id in own))
+        tables |= {(it, frozenset(map(dataset.place, it.tables))) for it in changed}
+        pending += left
+    if unknown := [it for it in own if it not in found and float(it) > since.timestamp()]:
+        raise UnsureError(f"the destination has no load {unknown[0]}")
+    return Change(pending, tables)
+
+
+def _sources(sources: Sources, change: Change) -> set[Source]:
+    """Returns the sources that have changed.
+
+    The results of runs, which our own source loads, are no reason to build if they are none.
+
+    Raises:
+        UnsureError: A table is none, and none of those nested in it either.
+    """
+    changed: set[Source] = set()
+    for family, places in change.tables:
+        found = set[Source]().union(*map(sources.at, places))
+        if not found and family.schema_name != RESULTS:
+            raise UnsureError(f"the table {family.tables[0]} is no source of the project")
+        changed |= found
+    return changed
+
+
+def _narrowed(steps: Sequence[str], sources: Sources, changed: Collection[Source]) -> list[str]:
+    """Returns the steps, narrowed to the tables, or to whole sources if that is too long."""
+    try:
+        return narrow(steps, sources.terms(changed), has_default=sources.has_default)
+    except UnsureError:
+        terms = sources.terms(changed, are_grouped=True)
+        return narrow(steps, terms, has_default=sources.has_default)
+
+
+def _when(loaded: Loaded) -> datetime:
+    return loaded.inserted_at
+
+
+def _id(load: Loaded) -> str:
+    return load.load_id
