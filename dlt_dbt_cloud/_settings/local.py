@@ -53,7 +53,7 @@ class LocalCloud:
                     " may use no other host."
                 )
         unset = dict.fromkeys(("job_name", "project_id", "environment_id"))
-        ours = {name: value for name, value in vars(self).items() if name != "jobs"}
+        ours = {name: getattr(self, name) for name in ("base_api_url", "account_id", "api_token")}
         return Layer(str(self), {**ours, **unset, "job_id": self._job_id(layers)})
 
     def _job_id(self, layers: Sequence[Layer]) -> str:
