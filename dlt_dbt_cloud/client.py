@@ -18,7 +18,7 @@ from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values import dict_of, int_of
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
-    is_loopback,
+    may_use_http,
     required_id,
     with_dbt_cloud_configuration,
 )
@@ -74,7 +74,7 @@ class DBTCloudClientV2:
             credentials.request_timeout,
             credentials.max_artifact_bytes,
             # A proxy would see what is sent over plain HTTP.
-            trust_env=not is_loopback(urlsplit(base_api_url).hostname or ""),
+            trust_env=not may_use_http(urlsplit(base_api_url).hostname or ""),
         )
 
     def get_endpoint(self, endpoint: str) -> Any:

@@ -9,7 +9,7 @@ from dlt.common.typing import ConfigValueSentinel
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS, TriggerOverrides
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud._settings.checks import api_v2_url, checked_id, is_loopback, required_id
+from dlt_dbt_cloud._settings.checks import api_v2_url, checked_id, may_use_http, required_id
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud._settings.lookup import Layer, Place, active_pipeline_name, find, places
 from dlt_dbt_cloud._settings.messages import malformed, missing, nearest, redacted
@@ -24,8 +24,8 @@ __all__ = [
     "active_pipeline_name",
     "api_v2_url",
     "checked_id",
-    "is_loopback",
     "malformed",
+    "may_use_http",
     "required_id",
     "resolve_dbt_cloud_configuration",
     "setting_docs",

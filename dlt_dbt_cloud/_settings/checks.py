@@ -2,6 +2,7 @@
 
 import ipaddress
 import math
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final, get_origin
@@ -13,6 +14,7 @@ from dlt_dbt_cloud._settings.lookup import active_pipeline_name, places
 from dlt_dbt_cloud._settings.messages import malformed, missing
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
+PLAIN_HTTP_HOST: Final = "DBT_CLOUD_PLAIN_HTTP_HOST"
 LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 """Settings that must not be 0: nothing would be in time, or small enough."""
 
@@ -107,12 +109,21 @@ def api_v2_url(base_api_url: str) -> str:
             text.rpartition("@")[2],
         )
     scheme, host = (url["scheme"] or "https").lower(), url["host"]
-    if scheme != "https" and not (scheme == "http" and is_loopback(host.strip("[]"))):
+    if scheme != "https" and not (scheme == "http" and may_use_http(host.strip("[]"))):
         raise InvalidCredentialsException(
             f"Invalid `base_api_url`: it must use https, because plain {scheme} would expose the"
             f" token on the way to {host}. Only a server on this machine may use http."
         )
     return f"{scheme}://{url['netloc'].lower()}{url['prefix'] or ''}/api/v2"
+
+
+def may_use_http(host: str) -> bool:
+    """Returns True if the token may go to the host over plain HTTP.
+
+    That is one on this machine, or the one that `DBT_CLOUD_PLAIN_HTTP_HOST` names: a local dbt
+    Cloud in a container beside this one, which was told the same.
+    """
+    return is_loopback(host) or host == os.environ.get(PLAIN_HTTP_HOST)
 
 
 def is_loopback(host: str) -> bool:

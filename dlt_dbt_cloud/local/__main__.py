@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
 import sys
 import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from dlt_dbt_cloud.local.api.behaviours import table
 from dlt_dbt_cloud.local.config import jobs_from_toml
@@ -25,6 +28,9 @@ dlt_dbt_cloud uses no other dbt Cloud under the command: a job that does not exi
 by the first one. Without a command it serves until Ctrl-C, and prints the lines for
 .dlt/secrets.toml.
 """
+
+
+_KEPT_RUNS: Final = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,11 +74,34 @@ def _cloud(options: argparse.Namespace) -> LocalDBTCloud:
         jobs.insert(0, _job(options))
     return LocalDBTCloud(
         jobs=jobs,
+        host=options.host,
+        plain_http_host=options.plain_http_host,
         port=options.port,
         api_token=options.api_token,
-        runs_dir=options.runs_dir,
+        runs_dir=options.runs_dir or _kept_runs(options.project_dir),
         strict=options.strict,
     )
+
+
+def _kept_runs(project_dir: str | None) -> Path | None:
+    """Find where runs outlive the command, so that a person can open what a log names.
+
+    Returns:
+        The folder of the project for that, with the last runs only. None if there is none that can
+        be written to.
+    """
+    if not project_dir or not (Path(project_dir) / "dbt_project.yml").is_file():
+        return None
+    folder = Path(project_dir) / "target" / "local_dbt_cloud" / "runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    for old in sorted(folder.iterdir())[:-_KEPT_RUNS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
 def _job(options: argparse.Namespace) -> DBTJob:
@@ -83,6 +112,7 @@ def _job(options: argparse.Namespace) -> DBTJob:
         steps=tuple(options.step) or ("dbt build",),
         name=options.name,
         env=dict(options.env),
+        dbt=options.dbt,
     )
 
 
@@ -105,14 +135,24 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--project-dir", metavar="DIR", help="folder of the dbt project that the job runs")
     add("--profiles-dir", metavar="DIR", help="folder of the profiles.yml, by default as for dbt")
+    add("--dbt", metavar="PATH", help="the dbt to call, by default this Python's or that on PATH")
     add("--target", help="output of the profile, by default the profile's own")
     add("--step", action="append", default=[], help="a dbt command, repeatable (dbt build)")
     add("--name", default="", help="name of the job, by default that of the folder")
     add("--env", action="append", default=[], type=_variable, metavar="K=V", help="for the runs")
     add("--config", metavar="FILE", help="TOML file with more jobs, as tables [[jobs]]")
+    add("--host", default="127.0.0.1", help="where to listen, see --plain-http-host")
+    add(
+        "--plain-http-host",
+        metavar="NAME",
+        help="the name by which other machines reach it: they send the token over plain HTTP, "
+        "whoever is on the way can read it. Set DBT_CLOUD_PLAIN_HTTP_HOST=NAME there",
+    )
     add("--port", type=int, default=0, help="port to listen on (any free one)")
     add("--api-token", metavar="TOKEN", help="token that clients must send (a random one)")
-    add("--runs-dir", metavar="DIR", help="folder to keep logs and artifacts in (temporary)")
+    add(
+        "--runs-dir", metavar="DIR", help="folder for logs and artifacts (in the project's target/)"
+    )
     add("--strict", action="store_true", help="refuse what rests on a guess, with 501")
     add("--fidelity", action="version", version=table(), help="print what is known and guessed")
     add("--open", action="store_true", help="open the page of jobs and runs in a browser")

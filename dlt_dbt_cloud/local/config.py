@@ -15,8 +15,8 @@ from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 def jobs_from_toml(path: str | Path) -> list[DBTJob | ScriptedJob]:
     """Read the jobs of a TOML file: tables `[[jobs]]` with the fields of a job.
 
-    A table with a `project_dir` is a `DBTJob`, one without a `ScriptedJob`. Folders are relative to
-    the file.
+    A table with a `project_dir` is a `DBTJob`, one without a `ScriptedJob`. Folders, and a `dbt`
+    that is a path, are relative to the file.
 
     Raises:
         LocalDBTCloudException: The file describes no jobs.
@@ -35,8 +35,8 @@ def _job(path: Path, table: dict[str, Any]) -> DBTJob | ScriptedJob:
     kind = DBTJob if "project_dir" in table else ScriptedJob
     folders = {
         key: path.absolute().parent / table[key]
-        for key in ("project_dir", "profiles_dir")
-        if key in table
+        for key in ("project_dir", "profiles_dir", "cwd", "dbt")
+        if key in table and (key != "dbt" or "/" in table[key])
     }
     try:
         return kind(**{**table, **folders})

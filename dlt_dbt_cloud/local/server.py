@@ -20,6 +20,7 @@ except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
 from dlt_dbt_cloud._clock import VirtualClock
+from dlt_dbt_cloud._settings.checks import PLAIN_HTTP_HOST, is_loopback
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud.local.api.guard import Guard
 from dlt_dbt_cloud.local.api.wire import Wire
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
-_HOST: Final = "127.0.0.1"
 _SCRIPTED_VERSION: Final = "1.11.0"
 _CLOCK: Final = "clock"
 
@@ -56,6 +56,11 @@ class LocalDBTCloud:
         project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
         jobs: More jobs, the first one is the one that the credentials are for if there is no
             `project_dir`.
+        host: Where to listen. Beyond this machine, such as on `0.0.0.0` in a container, only with a
+            `plain_http_host`.
+        plain_http_host: The name by which other machines reach it. They send the token over plain
+            HTTP: whoever is on the way can read it, and run what the dbt projects run. This
+            package's client does so only with the same name in `DBT_CLOUD_PLAIN_HTTP_HOST`.
         port: Where to listen, 0 for any free port.
         api_token: The token that clients must send, by default a random one.
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
@@ -79,6 +84,8 @@ class LocalDBTCloud:
         project_dir: str | Path | DBTJob | ScriptedJob | None = None,
         *,
         jobs: Sequence[DBTJob | ScriptedJob] = (),
+        host: str = "127.0.0.1",
+        plain_http_host: str | None = None,
         port: int = 0,
         api_token: str | None = None,
         runs_dir: str | Path | None = None,
@@ -91,6 +98,8 @@ class LocalDBTCloud:
     ) -> None:
         own = () if project_dir is None else (_job_of(project_dir),)
         self._described: Sequence[DBTJob | ScriptedJob] = (*own, *jobs)
+        self._host = host
+        self._plain_http_host = plain_http_host
         self._port = port
         self._runs_dir = runs_dir
         self._keep_runs = keep_runs
@@ -104,7 +113,7 @@ class LocalDBTCloud:
     def __enter__(self) -> Self:
         self._check()
         with ExitStack() as stack:
-            listening = stack.enter_context(_bind(self._port))
+            listening = stack.enter_context(_bind(self._host, self._port))
             self._at = listening.getsockname()[1]
             self._world = self._new_world(stack)
             self._wire = Wire(self._app(), self._newest_run_id, self._clock)
@@ -156,7 +165,7 @@ class LocalDBTCloud:
     @property
     def url(self) -> str:
         """Where it listens, as a URL without a path."""
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{self._plain_http_host or self._host}:{self.port}"
 
     @property
     def runs_dir(self) -> Path:
@@ -207,7 +216,8 @@ class LocalDBTCloud:
         names = {str(job.id): job.name for job in self.jobs}
         clock = str(self.runs_dir / _CLOCK) if self._virtual_time else None
         local = LocalCloud(**settings, jobs={first: names[first], **names}, clock=clock)
-        return {**variables, **local.to_environment()}
+        plain = {PLAIN_HTTP_HOST: self._plain_http_host} if self._plain_http_host else {}
+        return {**variables, **local.to_environment(), **plain}
 
     @property
     def requests(self) -> list[Request]:
@@ -261,6 +271,12 @@ class LocalDBTCloud:
             raise LocalDBTCloudException(
                 "A local dbt Cloud needs a job: give it the folder of a dbt project, or jobs."
             )
+        if not self._plain_http_host and not is_loopback(self._host):
+            raise LocalDBTCloudException(
+                f"On {self._host} other machines can send requests over plain HTTP, and whoever is "
+                "on the way can read the token. If that is fine, say by which name they reach it: "
+                "plain_http_host='dbt-cloud'."
+            )
         for described in self._described:
             described.check()
             if self._virtual_time and isinstance(described, DBTJob):
@@ -291,15 +307,16 @@ def _execution(world: World, run: Run) -> Execution:
     return ScriptedExecution(world, run, job)
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((_HOST, port))
+        listening.bind((host, port))
     except OSError as e:
         listening.close()
         raise LocalDBTCloudException(
-            f"Can't listen on port {port}: {e.strerror}. Choose another port, or 0 for any."
+            f"Can't listen on port {port} of {host}: {e.strerror}. Choose another port, or 0 for "
+            "any."
         ) from e
     listening.listen(128)
     return listening
