@@ -96,9 +96,10 @@ test-pages: $(VENV)/pages
 pictures: $(VENV)/pages
 	$(BIN)/python -m tests.pictures
 
-# The reference of the command line in docs/, from its parser.
+# The pages of docs/ that are made from the code: the command line, the settings.
 reference: $(VENV)/installed
 	$(BIN)/python -m tests.cli.reference
+	$(BIN)/python -m tests.docs.reference
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed

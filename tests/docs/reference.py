@@ -1,0 +1,69 @@
+"""Writes the page of the settings, from the settings: `make reference`."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from dlt_dbt_cloud import DBTCloudConfiguration
+from dlt_dbt_cloud._api import TRIGGER_FIELDS
+
+PATH = Path(__file__).parents[2] / "docs" / "settings.md"
+HEAD = """# Settings
+
+A setting is an argument of the functions, a field of `DBTCloudConfiguration` (for `credentials=`),
+a line in `[dbt_cloud]` or `[<pipeline name>.dbt_cloud]` of `.dlt/config.toml` and
+`.dlt/secrets.toml`, or a variable `DBT_CLOUD__<NAME>`. All other providers of dlt's settings work
+too. The first of these that has it wins:
+
+1. the local dbt Cloud that a test or a script runs under: host, account, token and job,
+2. the argument,
+3. `credentials=`,
+4. `[<pipeline name>.dbt_cloud]`: the pipeline of `load_info=` or `pipeline=`, else the active one,
+5. `[dbt_cloud]`,
+6. the default.
+
+At the log level INFO a line says from which section the job comes. A misspelt name is a warning
+with the nearest name.
+
+```toml
+[dbt_cloud]
+wait_timeout = 3600
+
+[flights.dbt_cloud]
+job_name = "Nightly flights"
+steps_override = ["dbt build --select flights+"]
+```
+
+This page is made from the code: `make reference`.
+"""
+
+
+def reference() -> str:
+    """Returns the page."""
+    return "\n".join([HEAD, *_lines()]) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    names = set(DBTCloudConfiguration.get_resolvable_fields())
+    settings = [it for it in fields(DBTCloudConfiguration) if it.name in names]
+    yield "| setting | default | |"
+    yield "|---|---|---|"
+    yield from (_row(it) for it in settings if it.name not in TRIGGER_FIELDS)
+    yield ""
+    yield "These make the run different from the job. Each is also a key of `data=`:"
+    yield ""
+    yield "| setting | default | |"
+    yield "|---|---|---|"
+    yield from (_row(it) for it in settings if it.name in TRIGGER_FIELDS)
+
+
+def _row(setting: Any) -> str:
+    default = "" if setting.default in (None, "") else f"`{setting.default}`"
+    if isinstance(setting.default, bool):
+        default = default.lower()
+    return f"| `{setting.name}` | {default} | {setting.metadata['doc']} |"
+
+
+if __name__ == "__main__":
+    PATH.write_text(reference(), encoding="utf-8")
