@@ -28,7 +28,7 @@ URL: Final = re.compile(
 )
 
 
-def checked(name: str, hint: Any, value: Any) -> Any:  # a case for each type
+def checked(name: str, hint: Any, value: Any) -> Any:
     """Returns a setting in the form that everything else relies on, by its name and its type."""
     inner = extract_inner_hint(hint)
     kind = get_origin(inner) or inner
