@@ -165,9 +165,37 @@ RELATED = [
     "trigger,job",
     '["trigger","job"]',
     "['trigger', 'job']",
-    '["trigger","job",,"nothing"]',
+    '["trigger","job",,"run_steps", "environment"]',
     "trigger, job",
 ]
+
+
+LISTS = ["1,10", "1", "(1,10)", "{1}", "[1,"]
+
+
+@pytest.mark.parametrize("key", ["status__in", "pk__in", "project_id__in"])
+def test_spellings_of_a_list(api: Any, key: str) -> None:
+    """A list in a filter is JSON, with or without spaces. Every other spelling is refused."""
+    run = api.trigger()
+    values = {"status__in": "1,2,3,10", "pk__in": run["id"], "project_id__in": run["project_id"]}
+    for spelling in (f"[{values[key]}]", f"[ 5, {values[key]} ]", f"[{values[key]},5]"):
+        assert [found["id"] for found in api.get("runs/", **{key: spelling})] == [run["id"]]
+    for refused in LISTS:
+        assert api.refusal("GET", "runs/", params={key: refused})[0] == 400
+    for name in (f"{key}[]", f"{key}[0]", f"{key}__gte"):
+        assert api.refusal("GET", "runs/", params={name: values[key]})[0] == 400
+
+
+def test_spellings_of_a_range(api: Any) -> None:
+    """A range of time is a JSON list of two moments. Repeated or with commas it is refused."""
+    run = api.trigger()
+    moment = run["created_at"]
+    for spelling in (moment, moment.replace(" ", "T"), moment.replace("+00:00", "Z")):
+        query = f'["{spelling}", "{spelling}"]'
+        assert [found["id"] for found in api.get("runs/", created_at__range=query)] == [run["id"]]
+    for refused in ([moment, moment], f"{moment},{moment}", f"[{moment},{moment}]"):
+        query = {"created_at__range": refused}
+        assert api.refusal("GET", "runs/", params=query)[0] == 400
 
 
 @pytest.mark.parametrize("spelling", RELATED)
