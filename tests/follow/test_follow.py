@@ -4,7 +4,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -65,7 +65,7 @@ def followed(client: DBTCloudClientV2, run: DBTCloudRun, collector: Any = None) 
 
 
 def watch_all(
-    client: DBTCloudClientV2, config: DBTCloudConfiguration, runs: list[DBTCloudRun]
+    client: DBTCloudClientV2, config: DBTCloudConfiguration, runs: Sequence[DBTCloudRun | int | str]
 ) -> list[DBTCloudRun]:
     """Returns runs when all have finished, in virtual time."""
     return run_program(follow_runs(JumpingIO(), client, config, runs))
@@ -373,22 +373,24 @@ class TestManyRuns:
         watch_all(client, configured(progress="auto"), [a_run(1), a_run(2)])
         assert recorder.shown == [("Runs", 1, 2, None), ("Runs", 1, 2, None)]
 
-    def test_ids(self, api: responses.RequestsMock) -> None:
+    def test_ids(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:
         """Runs may be given by id, as int or digits, and twice."""
         self.world(api, {1: ["run_success"], 2: ["run_success"]})
-        runs = wait_for_dbt_cloud_runs([2, "1", 2], configured())
+        runs = watch_all(client, configured(), [2, "1", 2])
         assert [run.id for run in runs] == [2, 1, 2]
 
     def test_nothing(self, api: responses.RequestsMock) -> None:
         """No runs, no request."""
         assert wait_for_dbt_cloud_runs([], configured()) == []
 
-    def test_run_of_another_account(self, api: responses.RequestsMock) -> None:
+    def test_run_of_another_account(
+        self, client: DBTCloudClientV2, api: responses.RequestsMock
+    ) -> None:
         """A run that this account does not have is told at once."""
         self.world(api, {1: ["run_running"]})
         api.get(f"{RUNS_URL}9/", status=404, json=sample("404"))
         with pytest.raises(DBTCloudHTTPException, match="does not exist in this account"):
-            wait_for_dbt_cloud_runs([1, 9], configured())
+            watch_all(client, configured(), [1, 9])
 
     def test_malformed_id(self) -> None:
         """What is no id is refused before any request."""

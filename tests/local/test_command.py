@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
-from dlt_dbt_cloud.local import DBTJob, LocalDBTCloudException
+from dlt_dbt_cloud import InvalidCredentialsException
+from dlt_dbt_cloud._settings.checks import api_v2_url
+from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, LocalDBTCloudException, ScriptedJob
 from dlt_dbt_cloud.local.config import jobs_from_toml
 
 COMMAND = (sys.executable, "-m", "dlt_dbt_cloud.local")
@@ -34,7 +38,7 @@ def wrapped(job: DBTJob, *command: str) -> subprocess.Popen[str]:
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a command."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
 
@@ -231,3 +235,56 @@ def test_files_without_jobs(tmp_path: Path, text: str, match: str) -> None:
     """A file that describes no jobs, or jobs that aren't any, is refused."""
     with pytest.raises(LocalDBTCloudException, match=match):
         jobs_from_toml(toml(tmp_path / "jobs.toml", text))
+
+
+def test_runs_stay_with_the_project(make_project: Callable[..., DBTJob]) -> None:
+    """What the log of a failed run names still exists after the command: runs stay in `target`."""
+    job = make_project()
+    model = Path(job.project_dir) / "models" / "doubled.sql"
+    model.write_text("select no_such_column from {{ ref('numbers') }}", encoding="utf-8")
+    script = "from dlt_dbt_cloud import run_dbt_cloud_job as run; print(run(wait_seconds=0.1))"
+    code, out, err = outcome(wrapped(job, sys.executable, "-c", script))
+    assert code == 0, err
+    (named,) = set(re.findall(r"compiled code at (\S+)", out))
+    found = list(Path(job.project_dir, "target", "local_dbt_cloud", "runs").glob("run_*"))
+    assert len(found) == 1
+    assert Path(job.project_dir, named).is_file()
+
+
+def test_old_runs_are_pruned(make_project: Callable[..., DBTJob]) -> None:
+    """The command keeps the folders of the last 100 runs."""
+    job = make_project()
+    runs = Path(job.project_dir) / "target" / "local_dbt_cloud" / "runs"
+    for number in range(103):
+        (runs / f"run_{number:03}").mkdir(parents=True)
+    assert outcome(wrapped(job, "true"))[0] == 0
+    assert min(path.name for path in runs.iterdir()) == "run_003"
+
+
+def test_listening_beyond_this_machine() -> None:
+    """Other machines reach it only by consent on both sides: the name of the host."""
+    with pytest.raises(LocalDBTCloudException, match="whoever is on the way can read the token"):
+        LocalDBTCloud(ScriptedJob(), host="0.0.0.0").__enter__()  # noqa: S104  # it is refused
+    cloud = LocalDBTCloud(ScriptedJob(), host="0.0.0.0", plain_http_host="dbt-cloud")  # noqa: S104
+    with cloud:
+        assert cloud.url == f"http://dbt-cloud:{cloud.port}"
+        assert cloud.environment["DBT_CLOUD_PLAIN_HTTP_HOST"] == "dbt-cloud"
+        url = (
+            f"http://127.0.0.1:{cloud.port}/api/v2/accounts/{cloud.settings()['account_id']}/jobs/"
+        )
+        headers = {"Authorization": f"Token {cloud.settings()['api_token']}"}
+        named = requests.get(url, headers={**headers, "Host": f"dbt-cloud:{cloud.port}"}, timeout=9)
+        assert (named.status_code, requests.get(url, headers=headers, timeout=9).status_code) == (
+            200,
+            421,
+        )
+
+
+def test_the_client_needs_the_same_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token goes over plain HTTP to the one host that the environment names, and no other."""
+    with pytest.raises(InvalidCredentialsException, match="must use https"):
+        api_v2_url("http://dbt-cloud:8580")
+    monkeypatch.setenv("DBT_CLOUD_PLAIN_HTTP_HOST", "dbt-cloud")
+    assert api_v2_url("http://dbt-cloud:8580") == "http://dbt-cloud:8580/api/v2"
+    with pytest.raises(InvalidCredentialsException, match="must use https"):
+        api_v2_url("http://dbt-cloud.example:8580")

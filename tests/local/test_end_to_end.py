@@ -25,6 +25,7 @@ from dlt_dbt_cloud import (
     wait_for_dbt_cloud_runs,
 )
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
+from dlt_dbt_cloud.sources import dbt_cloud_source
 
 
 @pytest.fixture
@@ -100,10 +101,17 @@ def test_parse_error(make_project: Callable[..., DBTJob]) -> None:
     """A project that does not parse has no results: the end of the log says why."""
     job = make_project()
     write_model(job, "doubled", "select * from {{ ref('no_such_model') }}")
+    pipeline = dlt.pipeline("results", destination="dummy", pipelines_dir="pipelines")
     with LocalDBTCloud(jobs=[job]) as cloud:
         run = run_dbt_cloud_job(cloud.credentials, retry_failed=1)
+        asked = len(cloud.requests)
+        pipeline.extract(dbt_cloud_source(run, cloud.credentials))
+        paths = [request.path for request in cloud.requests]
     assert run.is_error
     assert run.failed_nodes == ()
+    # Told at once: nobody waits for artifacts that never come, in the call and in the source.
+    assert sum("run_results.json" in path for path in paths[:asked]) <= 1
+    assert sum("run_results.json" in path for path in paths[asked:]) <= 1
     assert "depends on a node named 'no_such_model' which was not found" in str(run)
 
 

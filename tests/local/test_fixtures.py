@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -120,12 +121,23 @@ WITH_DBT = """
 """
 
 
-def run_tests(text: str, folder: Path, code: int = 0) -> str:
+def run_tests(
+    text: str, folder: Path, code: int = 0, paths: Sequence[str] = ("test_pipeline.py",)
+) -> str:
     """Runs tests as a user does, and returns what pytest prints."""
-    path = folder / "test_pipeline.py"
-    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    if text:
+        (folder / "test_pipeline.py").write_text(textwrap.dedent(text), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--strict-markers", path],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-rA",
+            "-p",
+            "no:cacheprovider",
+            "--strict-markers",
+            *paths,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -190,3 +202,21 @@ def test_dbt_takes_real_time(make_project: Callable[..., DBTJob]) -> None:
     cloud = LocalDBTCloud(make_project(), virtual_time=True)
     with pytest.raises(LocalDBTCloudException, match="takes real time"):
         cloud.__enter__()
+
+
+def test_the_page(tmp_path: Path) -> None:
+    """Each example of `docs/testing.md` is a test that passes."""
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    profile = "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}"
+    files = {
+        "shop_dbt/dbt_project.yml": "{name: shop, profile: shop}",
+        "shop_dbt/profiles.yml": profile,
+        "shop_dbt/models/customers.sql": "select * from main.orders",
+    }
+    examples = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL)
+    for name, text in [*files.items(), *examples]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert len(examples) == page.count("```python")
+    assert "7 passed" in run_tests("", tmp_path, paths=[name for name, _ in examples])
