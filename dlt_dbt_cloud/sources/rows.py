@@ -51,7 +51,6 @@ class RunRow(Row):
         """Takes why the run failed before its first node."""
         self.update(
             error_kind=error.kind,
-            error_message=error.message,
             error_file=error.file or None,
             error_line=error.line,
         )

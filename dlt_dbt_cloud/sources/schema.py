@@ -49,7 +49,6 @@ RUNS: Final = Table(
         ),
         "load_error": ("text", "What of its steps and nodes could not be loaded, and why."),
         "error_kind": ("text", "What failed before the first node, e.g. deps, parse, profile."),
-        "error_message": ("text", "What dbt says about it."),
         "error_file": ("text", "The file that it is about, if dbt names one."),
         "error_line": ("bigint", "The line in it, if dbt names one."),
     },

@@ -102,7 +102,7 @@ def test_error(api: responses.RequestsMock, details: Details) -> None:
     row = details.of(step(4, status=20, logs=log), status=20, artifacts_saved=False)
     told = [row[f"error_{name}"] for name in ("kind", "file", "line")]
     assert told == ["parse", "models/doubled.sql", 1]
-    assert "unexpected '}'" in row["error_message"]
+    assert "unexpected '}'" in row["error"]
 
 
 def test_failed_before_the_first_node(api: responses.RequestsMock, details: Details) -> None:
