@@ -21,6 +21,10 @@ BEGINS: Final = re.compile(
 )
 """How dbt, its command line, dbt Fusion and git begin to tell why they gave up."""
 DONE: Final = re.compile(r"Done\. ((?:[A-Z-]+=\d{1,9} ?)+)")
+TOLD: Final = re.compile(
+    r"^[\d:]+ +Completed with .*?(?=^[\d:]+ +Done\. )", re.MULTILINE | re.DOTALL
+)
+"""What dbt says of each failed node at the end of its log."""
 NODE: Final = re.compile(r"(?:Failure|Warning|Error) in \w+ (\S+) \((\S+)\)")
 COMPILED: Final = re.compile(r"compiled code at (?:\S*/(?=target/))?(\S+)")
 FUSION_PLACE: Final = re.compile(r"--> (\S+?):(\d{1,9})(?::\d{1,9})?\s*$", re.MULTILINE)
@@ -111,9 +115,15 @@ def text_of_log(step: Mapping[str, Any], characters: int = MAX_READ) -> str:
     return printable(logs[-characters:]) if isinstance(logs, str) else ""
 
 
-def log_tail(step: Mapping[str, Any]) -> list[str]:
-    """Returns the last lines of a step's log that say more than the time, without colours."""
-    lines = text_of_log(step, MAX_LOG_LINES * MAX_MESSAGE).splitlines()
+def log_tail(step: Mapping[str, Any], *, has_failures: bool = True) -> list[str]:
+    """Returns the last lines of a step's log that say more than the time, without colours.
+
+    Args:
+        step: The step.
+        has_failures: Whether what dbt says of each failed node at the end is among them.
+    """
+    text = text_of_log(step, MAX_LOG_LINES * MAX_MESSAGE)
+    lines = (text if has_failures else TOLD.sub("", text)).splitlines()
     telling = [line.rstrip() for line in lines if re.search(r"[^\d\s:.]", line)]
     return [shortened(line) for line in telling][-MAX_LOG_LINES:]
 

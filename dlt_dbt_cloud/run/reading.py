@@ -86,7 +86,7 @@ def read(run: RunFields) -> Reading:
         times=_times(run),
         tone="good" if run.is_success else TONES.get(run.status or 0, "open"),
         notes=tuple(_notes(run)),
-        steps=tuple(_step(step) for step in run.steps[:MAX_STEPS]),
+        steps=tuple(_step(step, run) for step in run.steps[:MAX_STEPS]),
         counts=run.counts,
         errors=run.errors,
         failed=run.failed_nodes,
@@ -132,7 +132,7 @@ def _notes(run: RunFields) -> Iterator[str]:
         yield f"Triggered by {run.triggered_by}"
 
 
-def _step(step: dict[str, Any]) -> StepLine:
+def _step(step: dict[str, Any], run: RunFields) -> StepLine:
     status = step.get("status")
     is_failed = status == DBTCloudRunStatus.ERROR
     return StepLine(
@@ -140,7 +140,7 @@ def _step(step: dict[str, Any]) -> StepLine:
         status=str_of(step.get("status_humanized")) or str_of(status),
         duration=str_of(step.get("duration")) or "?",
         tone=TONES.get(status, "open") if isinstance(status, int) else "open",
-        log=tuple(log_tail(step)) if is_failed else (),
+        log=tuple(log_tail(step, has_failures=not run.failed_nodes)) if is_failed else (),
     )
 
 

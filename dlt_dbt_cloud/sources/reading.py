@@ -138,6 +138,8 @@ async def read_details(
         row.lacks("Steps", error)
         return
     row["environment_name"] = str_of(dict_of(run.get("environment")).get("name")) or None
+    if run.error:
+        row.tell(run.error)
     row.steps = [step_row(run.id, place, step) for place, step in enumerate(run.steps, start=1)]
     if NODE_RESULTS.name in tables:
         await read_nodes(io, api, run, row)

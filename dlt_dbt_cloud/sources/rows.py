@@ -9,7 +9,7 @@ from dlt_dbt_cloud._report import only_compiles
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
 from dlt_dbt_cloud.run.log import log_tail
 from dlt_dbt_cloud.run.node import name_of
 from dlt_dbt_cloud.sources.manifests import Manifest
@@ -46,6 +46,14 @@ class RunRow(Row):
         """Returns the nodes, and lets go of them: they are many."""
         nodes, self.nodes = self.nodes, []
         return nodes
+
+    def tell(self, error: DBTCloudRunError) -> None:
+        """Takes why the run failed before its first node."""
+        self.update(
+            error_kind=error.kind,
+            error_file=error.file or None,
+            error_line=error.line,
+        )
 
     def lacks(self, what: str, why: DBTCloudAPIException | str) -> None:
         """Remembers in the row what could not be loaded."""

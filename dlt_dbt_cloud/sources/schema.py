@@ -48,6 +48,9 @@ RUNS: Final = Table(
             "What `dbt_cloud_nodes` knows the run's version of the project by.",
         ),
         "load_error": ("text", "What of its steps and nodes could not be loaded, and why."),
+        "error_kind": ("text", "What failed before the first node, e.g. deps, parse, profile."),
+        "error_file": ("text", "The file that it is about, if dbt names one."),
+        "error_line": ("bigint", "The line in it, if dbt names one."),
     },
 )
 RUN_LOADS: Final = Table(

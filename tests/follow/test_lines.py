@@ -3,6 +3,7 @@
 import io as streams
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from dlt_dbt_cloud._follow.progress import display_of, rest
 from dlt_dbt_cloud._follow.screen import CLEAR, CollectorScreen, LogScreen, Screen
 from dlt_dbt_cloud._io import logger, run
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
-from tests.utils import RUN_ID, JumpingIO, sample
+from tests.utils import RUN_ID, JumpingIO, PlayedJob, sample
 
 USUAL = UsualTimes(queued=4, ran=110, spread=5)
 
@@ -346,3 +347,20 @@ def test_log_of_a_running_step(run_with: Callable[..., DBTCloudRun], api: Any) -
         run_with(logs=True)
     assert out.getvalue() == "1. Build\n  a\n  b\n  c\n"
     assert sum("/steps/" in str(call.request.url) for call in api.calls) == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes yet")
+def test_last_line_of_an_interrupted_script(
+    run_with: Callable[..., DBTCloudRun], job: PlayedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback of Ctrl-C ends with the sentence that says where the run is."""
+
+    async def interrupted(_: JumpingIO, __: float, **___: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JumpingIO, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_with()
+    last = "".join(traceback.format_exception(caught.value)).splitlines()[-1]
+    assert "/runs/" in last
+    assert last.endswith(f"get_dbt_cloud_run_status(run_id={RUN_ID})")

@@ -13,7 +13,7 @@ from dlt_dbt_cloud.sources.reading import read_details
 from dlt_dbt_cloud.sources.rows import RunRow, run_row
 from dlt_dbt_cloud.sources.schema import NODE_RESULTS
 from tests.results.shared import recorded_results, step
-from tests.utils import ACCOUNT, RUN_ID, JumpingIO, sample
+from tests.utils import ACCOUNT, RUN_ID, SAMPLES, JumpingIO, sample
 
 
 def artifact(api: responses.RequestsMock, index: int, **answer: Any) -> None:
@@ -94,6 +94,15 @@ def test_late_and_never(api: responses.RequestsMock, details: Details) -> None:
     row = details.of(*(step(index, finished_at=now()) for index in (4, 5)))
     assert row.nodes == []
     assert details.io.sleeps == [1, 2, 3]
+
+
+def test_error(api: responses.RequestsMock, details: Details) -> None:
+    """Why a run failed before its first node is in its row."""
+    log = (SAMPLES / "dbt_logs" / "jinja.log").read_text()
+    row = details.of(step(4, status=20, logs=log), status=20, artifacts_saved=False)
+    told = [row[f"error_{name}"] for name in ("kind", "file", "line")]
+    assert told == ["parse", "models/doubled.sql", 1]
+    assert "unexpected '}'" in row["error"]
 
 
 def test_failed_before_the_first_node(api: responses.RequestsMock, details: Details) -> None:
