@@ -99,6 +99,7 @@ pictures: $(VENV)/pages
 # The reference of the command line in docs/, from its parser.
 reference: $(VENV)/installed
 	$(BIN)/python -m tests.cli.reference
+	$(BIN)/python -m tests.results.reference
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed
