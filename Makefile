@@ -107,6 +107,7 @@ pictures: $(VENV)/pages
 reference: $(VENV)/installed
 	$(BIN)/python -m tests.cli.reference
 	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.results.reference
 
 # The built wheel, in an environment that has nothing else.
 test-wheel: $(VENV)/installed

@@ -11,7 +11,7 @@ from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import is_complete_column
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from dlt_dbt_cloud.exceptions import InvalidCredentialsException
+from dlt_dbt_cloud.exceptions import DBTCloudException, InvalidCredentialsException
 
 Node = dict[str, Any]
 
@@ -147,15 +147,27 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
     Args:
         text: The file, empty if there is none.
         sources: What `dbt_sources` returns.
-    """
-    from ruamel.yaml import YAML  # noqa: PLC0415  # needs the extra `sources`
 
+    Raises:
+        InvalidCredentialsException: The file is not YAML, or something else than sources.
+        DBTCloudException: The package that keeps comments is not installed.
+    """
+    try:
+        from ruamel.yaml import YAML  # noqa: PLC0415  # needs the extra `sources`
+        from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    except ImportError:
+        raise DBTCloudException('Install it: pip install "dlt-dbt-cloud[sources]"') from None
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096  # lines stay as they are
     yaml.indent(mapping=2, sequence=4, offset=2)
-    document = yaml.load(text) or {}
-    known = document.setdefault("sources", [])
+    try:
+        document = yaml.load(text) or {}
+    except YAMLError as error:
+        raise InvalidCredentialsException(f"The file can't be read as YAML: {error}") from None
+    if not _is_sources_yml(document):
+        raise InvalidCredentialsException("The file is no `sources.yml` that dbt can read.")
+    known = _list_in(document, "sources")
     gone: list[str] = []
     for source in sources["sources"]:
         own = _own(known, source, ("schema", "name"))
@@ -168,9 +180,24 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
     return Updated(buffer.getvalue(), gone)
 
 
+def _is_sources_yml(document: Any) -> bool:
+    """Returns True if lists and mappings are where they should be."""
+    listed = document.get("sources") if isinstance(document, dict) else 0
+    for key in ("tables", "columns", None):
+        if not isinstance(listed, list | None):
+            return False
+        if not all(isinstance(it, dict) for it in listed or ()):
+            return False
+        inner = [it[key] for it in listed or () if it.get(key)] if key else []
+        if not all(isinstance(it, list) for it in inner):
+            return False
+        listed = [entry for it in inner for entry in it]
+    return True
+
+
 def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
     """Adds tables and columns to a source, and yields what the source has and they have not."""
-    listed = own.setdefault("tables", [])
+    listed = _list_in(own, "tables")
     left = list(listed)
     for table in tables:
         known = _own(listed, table, ("identifier", "name"))
@@ -178,7 +205,7 @@ def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
             listed.append(table)
             continue
         left.remove(known)
-        columns = known.setdefault("columns", [])
+        columns = _list_in(known, "columns")
         yield from (f"{known['name']}.{it}" for it in _merge_columns(columns, table["columns"]))
         _fill(known, table, ("description",))
     yield from (str(table["name"]) for table in left)
@@ -195,6 +222,13 @@ def _merge_columns(listed: list[Node], columns: list[Node]) -> Iterator[str]:
         _fill(known, column, ("data_type", "description"))
         known["data_type"] = column["data_type"]
     yield from (str(column["name"]) for column in left)
+
+
+def _list_in(node: Node, key: str) -> list[Node]:
+    """Returns the list in a mapping, a new one if there is none."""
+    node[key] = node.get(key) or []
+    found: list[Node] = node[key]
+    return found
 
 
 def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from dlt_dbt_cloud._start.duplicates import settled
 from dlt_dbt_cloud._start.engines import key_of
 from dlt_dbt_cloud._start.job import find_job
 from dlt_dbt_cloud._start.order import Order, RetryOrder, overrides
-from dlt_dbt_cloud._start.select import Job, selected
+from dlt_dbt_cloud._start.select import SELECT_SECONDS, Job, selected
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
@@ -87,7 +87,8 @@ class Call:
         self, order: Order, load: Load | None, known: LoadInfo | Pipeline | None
     ) -> Order:
         """Returns an order without what no load has changed since it was built."""
-        job = Job(self.io, self.api, order, Patience(self.limits.outage_timeout))
+        patience = Patience(min(self.limits.outage_timeout, SELECT_SECONDS))
+        job = Job(self.io, self.api, order, patience)
         narrows, skips = self.config.select_loaded, self.config.skip_unchanged
         return await selected(job, load, known, narrows=narrows, skips=skips)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import dlt
+from dlt.pipeline.exceptions import CannotRestorePipelineException
 
 from dlt_dbt_cloud._cli.answers import Answer, ExitCode
 from dlt_dbt_cloud._io import IO
@@ -22,7 +23,11 @@ def sources(args: argparse.Namespace, io: IO | None) -> Answer:
         raise InvalidCredentialsException("Name the pipeline: dlt dbt-cloud sources my_pipeline")
     path = Path(args.output or FILE)
     old = path.read_text(encoding="utf-8") if path.exists() and (args.output or args.check) else ""
-    found = dbt_sources(dlt.attach(name), loaded_at_field=args.loaded_at_field)
+    try:
+        pipeline = dlt.attach(name)
+    except CannotRestorePipelineException as error:
+        raise InvalidCredentialsException(str(error)) from None
+    found = dbt_sources(pipeline, loaded_at_field=args.loaded_at_field)
     new = update_sources_yml(old, found)
     gone = [f"Gone from the schema: {it}" for it in new.gone]
     is_behind = new.text != old

@@ -21,6 +21,9 @@ from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
+SELECT_SECONDS: Final = 60.0
+"""How long errors are retried at most: everything can be built instead."""
+
 MAX_RUNS: Final = 500
 """How many runs are searched for a full one at most."""
 

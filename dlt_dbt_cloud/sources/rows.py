@@ -167,10 +167,8 @@ def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
         "rows_affected": response.get("rows_affected"),
         "bytes_processed": response.get("bytes_processed"),
         "code": response.get("code"),
-        "compile_started_at": compiled.get("started_at"),
         "compile_finished_at": compiled.get("completed_at"),
         "execute_started_at": executed.get("started_at"),
-        "execute_finished_at": executed.get("completed_at"),
         "started_at": timing[0].get("started_at"),
         "finished_at": timing[-1].get("completed_at"),
     }

@@ -17,6 +17,7 @@ from . import (
     many_runs,
     memory,
     polls,
+    select,
     sharing,
 )
 
@@ -32,6 +33,7 @@ SECTIONS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "polls": polls.report,
     "memory": memory.report,
     "local_cloud": local_cloud.report,
+    "select": select.report,
 }
 
 

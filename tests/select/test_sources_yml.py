@@ -126,6 +126,15 @@ def test_nothing_loaded(dlt_world: Path) -> None:
         dbt_sources(pipeline)
 
 
+@pytest.mark.parametrize(
+    "text", ["a: [", "7", "[1]", "sources: 7", "sources: [7]", "sources: [{name: raw, tables: 7}]"]
+)
+def test_odd_files(text: str) -> None:
+    """A file that is no `sources.yml` is refused, and stays as it is."""
+    with pytest.raises(InvalidCredentialsException, match="The file"):
+        update_sources_yml(text, {"sources": [{"name": "raw", "tables": []}]})
+
+
 def command(*words: str) -> int:
     """Carries out the command, and returns its exit code."""
     parser = argparse.ArgumentParser()
@@ -154,7 +163,7 @@ def test_command(
     capsys.readouterr()
     assert command("shop", "--output", "models/sources.yml", "--json") == 0
     assert json.loads(capsys.readouterr().out)["gone"] == ["raw.people.gone", "raw.former"]
-    assert command() == 2
+    assert command() == command("unknown") == 2
 
 
 def test_sample(dlt_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
