@@ -40,7 +40,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalDBTCloud]:
     node = {"unique_id": "model.shop.revenue", "status": "error", "message": "no number"}
     results = {"run_results.json": {"results": [node]}}
     jobs = [
-        ScriptedJob(name="Good", statuses=[1, 3, 10], logs="all of dbt's log"),
+        ScriptedJob(name="Good", statuses=[1, 3, 3, 3, 3, 10], logs="all of dbt's log"),
         ScriptedJob(name="Bad", statuses=[3, 20], artifacts=results),
         ScriptedJob(name="Endless", statuses=[3]),
     ]

@@ -61,7 +61,7 @@ def test_a_failure(
         lambda: DBTCloudRunJobOperator(task_id="job", job_name="Bad", deferrable=deferrable)
     )
     assert dag_run.state == "failed"
-    assert "model.shop.revenue" in caplog.text
+    assert "revenue: no number" in caplog.text
 
 
 def test_a_failure_that_is_no_error(cloud: LocalDBTCloud, run_dag: RunDag) -> None:

@@ -98,7 +98,7 @@ class Airflow(Engine):
             "API__PORT": self._url.rpartition(":")[2],
             "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": "no secret: of a test on loopback, as long as it must be" * 2,
-            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "SCHEDULER__ENABLE_HEALTH_CHECK": "false",

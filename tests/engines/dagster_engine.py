@@ -82,11 +82,11 @@ class DagsterWork(EngineWork):
 
         def are_over() -> bool:
             runs = self._runs()
-            last = {tag["key"]: tag["value"] for tag in runs[0]["tags"]}
-            will_retry = last.get("dagster/will_retry") == "true"
+            tags = {tag["key"]: tag["value"] for tag in runs[0]["tags"]}
+            is_decided = runs[0]["status"] != "FAILURE" or "dagster/will_retry" in tags
+            will_go_on = tags.get("dagster/will_retry") == "true"
             final = {"SUCCESS", "FAILURE", "CANCELED"}
-            is_over = all(run["status"] in final for run in runs)
-            return is_over and not (will_retry and not last.get("dagster/auto_retry_run_id"))
+            return all(run["status"] in final for run in runs) and is_decided and not will_go_on
 
         until(are_over, f"{self.name} is over", 400)
         return ", ".join(run["status"].lower() for run in reversed(self._runs()))

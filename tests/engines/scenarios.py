@@ -104,7 +104,7 @@ def cleared(work: Any) -> Any:
     work.start()
     work.wait()
     work.clear()
-    until(lambda: work.cloud.runs > 1, "a new run", 30)
+    until(lambda: work.cloud.runs > 1, "a new run")
     return work.wait()
 
 

@@ -55,7 +55,8 @@ def make(name: str, work: dict[str, Any]) -> JobDefinition:
     """Returns the job of a piece of work."""
     run_job = {"ours": ours, "official": official}[work["client"]]
     limit = work["time_limit"]
-    tags = {"dagster/max_runtime": str(round(limit))} if limit else {}
+    tags = {"dagster/max_retries": str(work["retries"])}
+    tags |= {"dagster/max_runtime": str(round(limit))} if limit else {}
 
     @op(out=DynamicOut(str), name=f"{name}_items")
     def items() -> Iterator[DynamicOutput[str]]:
