@@ -194,8 +194,8 @@ def test_spellings_of_a_range(api: Any) -> None:
         query = f'["{spelling}", "{spelling}"]'
         assert [found["id"] for found in api.get("runs/", created_at__range=query)] == [run["id"]]
     for refused in ([moment, moment], f"{moment},{moment}", f"[{moment},{moment}]"):
-        query = {"created_at__range": refused}
-        assert api.refusal("GET", "runs/", params=query)[0] == 400
+        params = {"created_at__range": refused}
+        assert api.refusal("GET", "runs/", params=params)[0] == 400
 
 
 @pytest.mark.parametrize("spelling", RELATED)
