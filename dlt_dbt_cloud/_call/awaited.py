@@ -41,7 +41,7 @@ class Asyncio(OnClock):
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
         """Sleeps, at most until the deadline."""
         now, left = self.now(), self.left(seconds)
-        left = common_time(now, now + left) - now if is_poll else left
+        left = common_time(now, left) - now if is_poll else left
         await asyncio.sleep(0.0 if self.clock.skip(left) else left)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,15 +65,16 @@ class Asyncio(OnClock):
             raise no_answer(left) from None
 
 
-def common_time(now: float, end: float) -> float:
-    """Returns the latest time until `end` at which others with about the same pause wake up.
+def common_time(now: float, pause: float) -> float:
+    """Returns the latest time within a pause at which others with about the same pause wake up.
 
     That is a multiple of the greatest power of two that fits in between, so that all multiples of a
     longer pause are among those of a shorter.
     """
-    if end - now < TICK or math.isinf(end):
+    end = now + pause
+    if pause < TICK or math.isinf(end):
         return end
-    grid: float = 2.0 ** math.floor(math.log2(end - now))
+    grid: float = 2.0 ** math.floor(math.log2(pause))
     return end - end % grid
 
 
