@@ -61,6 +61,26 @@ def results_body() -> bytes:
     return json.dumps({**results, "results": [node(index) for index in range(NODES)]}).encode()
 
 
+def manifest_body() -> bytes:
+    """Returns a `manifest.json` of the nodes."""
+    nodes = {
+        f"model.flights.model_{index}": {
+            "resource_type": "model",
+            "name": f"model_{index}",
+            "original_file_path": f"models/model_{index}.sql",
+            "config": {"materialized": "table"},
+            "tags": ["nightly"],
+            "depends_on": {"nodes": ["source.flights.raw.flights"]},
+            "raw_code": CODE,
+        }
+        for index in range(NODES)
+    }
+    source = {"source_name": "raw", "name": "flights", "resource_type": "source"}
+    metadata = {"project_name": "flights"}
+    sources = {"source.flights.raw.flights": source}
+    return json.dumps({"metadata": metadata, "nodes": nodes, "sources": sources}).encode()
+
+
 class History(Handler):
     """Answers with the runs 1 to `last`."""
 
@@ -68,6 +88,7 @@ class History(Handler):
     run: ClassVar[bytes] = run_body()
     item: ClassVar[bytes] = item_body()
     results: ClassVar[bytes] = results_body()
+    manifest: ClassVar[bytes] = manifest_body()
 
     def answer(self) -> bytes:
         """Returns a list of runs, a run, or what it has built."""
@@ -75,6 +96,8 @@ class History(Handler):
         found = re.search(r"/runs/(\d+)/(artifacts/)?", url.path)
         if not found:
             return self._listed(dict(parse_qsl(url.query)))
+        if url.path.endswith("manifest.json"):
+            return self.manifest
         body = self.results if found[2] else self.run
         return body.replace(b"%d" % PLACE, found[1].encode())
 
