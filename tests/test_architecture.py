@@ -9,7 +9,7 @@ import pytest
 import dlt_dbt_cloud
 
 PACKAGE = Path(dlt_dbt_cloud.__file__).parent
-GROUND = {"_api", "_clock", "_io", "run", "exceptions", "_values"}
+GROUND = {"_api", "_io", "run", "exceptions", "_values"}
 STEPS = {"_start", "_follow", "_report"}
 CALLS = {*GROUND, *STEPS, "_call", "client", "configuration", "_settings"}
 MAY_IMPORT = {
@@ -17,9 +17,8 @@ MAY_IMPORT = {
     "_values": {"exceptions"},
     "run": {"exceptions", "_values"},
     "_api": {"run"},
-    "_clock": set[str](),
-    "_io": {"_clock", "exceptions"},
-    "_settings": {"_api", "_clock", "_io", "exceptions"},
+    "_io": {"exceptions"},
+    "_settings": {"_api", "_io", "exceptions"},
     "configuration": {"_settings", "_api", "_io", "_values", "exceptions"},
     "_start": GROUND,
     "_follow": {*GROUND, "_start"},
@@ -35,7 +34,7 @@ MAY_IMPORT = {
     "_cli": {*CALLS, "_sources_yml", "local"},
     "plugin": {"_cli"},
     "__main__": {"_cli", "_io", "plugin"},
-    "local": {"_clock", "_io", "_report", "_settings", "configuration", "exceptions", "run"},
+    "local": {"_io", "_report", "_settings", "configuration", "exceptions", "run"},
     "": {"_sources_yml", "_values", "client", "configuration", "exceptions", "jobs", "run"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dlt_dbt_cloud._call.awaited import Asyncio
-from dlt_dbt_cloud._clock import Clock, VirtualClock, current_clock
 from dlt_dbt_cloud._io import Blocking, run
+from dlt_dbt_cloud._io.clock import Clock, VirtualClock, current_clock
 from dlt_dbt_cloud.exceptions import DBTCloudConnectionException, DBTCloudStoppedException
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dlt_dbt_cloud._clock import VARIABLE
+from dlt_dbt_cloud._io.clock import VARIABLE
 from dlt_dbt_cloud._settings.checks import api_v2_url
 from dlt_dbt_cloud._settings.lookup import Layer, Place, find
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException

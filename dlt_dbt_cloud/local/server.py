@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
-from dlt_dbt_cloud._clock import VirtualClock
+from dlt_dbt_cloud._io.clock import VirtualClock
 from dlt_dbt_cloud._settings.checks import PLAIN_HTTP_HOST, is_loopback
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud.local.api.guard import Guard

@@ -425,10 +425,10 @@ MUTANTS = (
         "if run is not None and run.in_progress:",
         "if run is not None:",
     ),
-    # _io.py, _report
+    # _io/__init__.py, _report
     Mutant(
         "nothing is retried without end",
-        "_io.py",
+        "_io/__init__.py",
         "            if left <= 0:\n                raise\n",
         "            if io.now() > io.deadline + 1e6:\n                raise\n",
     ),

@@ -18,7 +18,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from dlt.common.runtime import signals
 from typing_extensions import Self
 
-from dlt_dbt_cloud._clock import Clock, current_clock
+from dlt_dbt_cloud._io.clock import Clock, current_clock
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudConnectionException,
