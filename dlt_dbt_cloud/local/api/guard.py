@@ -27,7 +27,8 @@ class Guard:
 
     def __init__(self, app: WSGIApplication, url: str) -> None:
         self._app = app
-        self._own = {url, url.replace("127.0.0.1", "localhost")}
+        port = url.rpartition(":")[2]
+        self._own = {url, f"http://127.0.0.1:{port}", f"http://localhost:{port}"}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
