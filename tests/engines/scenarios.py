@@ -152,7 +152,7 @@ SCENARIOS = (
     Scenario("triggerer killed", waiter_killed, seconds=15, needs="kill_waiter"),
     Scenario("marked failed", stopped, cancelled=1, seconds=LONG, needs="stop"),
     Scenario("cleared", cleared, runs=2, needs="clear"),
-    Scenario("execution time-out", too_slow, cancelled=1, seconds=LONG, retries=0, time_limit=20),
+    Scenario("execution time-out", too_slow, cancelled=1, seconds=LONG, retries=0, time_limit=45),
     Scenario("API down for longer than the limit", api_down, seconds=15, retries=6),
     Scenario("two mapped tasks, 502 after the commit", two_items, runs=2, copies=2),
     Scenario("manual re-run", manual_rerun, runs=2),
