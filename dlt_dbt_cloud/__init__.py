@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlt_dbt_cloud._sources_yml import dbt_sources
     from dlt_dbt_cloud._values.load import load_ref
     from dlt_dbt_cloud.client import DBTCloudClientV2
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
         wait_for_dbt_cloud_runs,
     )
     from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
+    from dlt_dbt_cloud.sources.yml import dbt_sources
 
 __all__ = [
     "DBTCloudAPIException",
@@ -86,7 +86,7 @@ def __getattr__(name: str) -> Any:
             "run",
             "client",
             "_values.load",
-            "_sources_yml",
+            "sources.yml",
         ):
             found = vars(import_module(f"{__name__}.{module}"))
             if name in found:

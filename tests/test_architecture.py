@@ -30,12 +30,11 @@ MAY_IMPORT = {
     "aio": {"_call", "jobs"},
     "airflow": {*CALLS, "aio", "jobs"},
     "sources": CALLS,
-    "_sources_yml": {"exceptions"},
-    "_cli": {*CALLS, "_sources_yml", "local"},
+    "_cli": {*CALLS, "sources", "local"},
     "plugin": {"_cli"},
     "__main__": {"_cli", "_io", "plugin"},
     "local": {"_io", "_report", "_settings", "configuration", "exceptions", "run"},
-    "": {"_sources_yml", "_values", "client", "configuration", "exceptions", "jobs", "run"},
+    "": {"_values", "client", "configuration", "exceptions", "jobs", "run", "sources"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""
 

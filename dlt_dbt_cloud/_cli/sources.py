@@ -9,7 +9,6 @@ from dlt.pipeline.exceptions import CannotRestorePipelineException
 
 from dlt_dbt_cloud._cli.answers import Answer, ExitCode
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._sources_yml import dbt_sources, update_sources_yml
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 FILE: Final = "models/sources.yml"
@@ -18,6 +17,11 @@ FILE: Final = "models/sources.yml"
 def sources(args: argparse.Namespace, io: IO | None) -> Answer:
     """Writes the sources.yml of a dbt project for what a pipeline has loaded."""
     del io  # nothing is requested
+    from dlt_dbt_cloud.sources.yml import (  # noqa: PLC0415  # dlt imports the parser at each use
+        dbt_sources,
+        update_sources_yml,
+    )
+
     name = args.pipeline or args.pipeline_name
     if not name:
         raise InvalidCredentialsException("Name the pipeline: dlt dbt-cloud sources my_pipeline")

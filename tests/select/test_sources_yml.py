@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from dlt_dbt_cloud import InvalidCredentialsException, dbt_sources, run_dbt_cloud_job
 from dlt_dbt_cloud._cli.parser import configure_parser, execute
-from dlt_dbt_cloud._sources_yml import update_sources_yml
 from dlt_dbt_cloud.local import LocalDBTCloud
 from dlt_dbt_cloud.sources import dbt_cloud_source
+from dlt_dbt_cloud.sources.yml import update_sources_yml
 from tests.results.shared import ROOT, rows
 from tests.select.shop import customers, orders, pipeline_in, write_project
 
