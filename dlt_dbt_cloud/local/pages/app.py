@@ -133,7 +133,7 @@ def _protected(response: Response) -> Response:
         {
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",
             "Cache-Control": "no-store",
         }
     )

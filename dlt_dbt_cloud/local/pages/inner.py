@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from werkzeug.test import Client
 
 from dlt_dbt_cloud._io import Blocking, run
-from dlt_dbt_cloud._report import read_nodes
+from dlt_dbt_cloud._report import RELATED, read_nodes
 from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
 from dlt_dbt_cloud.run import DBTCloudRun
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-RELATED: Final = '["trigger", "job", "run_steps"]'
 RUNS: Final = 30
 """Number of runs that the first page shows."""
 
@@ -53,7 +52,7 @@ class InnerApi:
 
     def run(self, run_id: int) -> DBTCloudRun:
         """Returns a run, with its nodes once it has finished."""
-        found = DBTCloudRun(self._data(f"/runs/{run_id}/", include_related=RELATED))
+        found = DBTCloudRun(self._data(f"/runs/{run_id}/", include_related=json.dumps(RELATED)))
         if found.is_complete:
             run(read_nodes(Blocking(), self, found, iter(())))
         return found
