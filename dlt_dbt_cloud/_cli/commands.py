@@ -3,6 +3,8 @@
 import argparse
 from typing import Final
 
+import dlt
+
 from dlt_dbt_cloud._call import Call, follow_run, run_job
 from dlt_dbt_cloud._cli.answers import (
     Answer,
@@ -29,7 +31,11 @@ def run(args: argparse.Namespace, io: IO | None) -> Answer:
     """Runs a job, once, and waits until it has finished."""
     config = resolved(args)
     io, api = world(config, io)
-    return answer_with(run_program(run_job(io, api, config)), ExitCode.SUCCEEDED)
+    pipeline = None
+    if args.pipeline_name and (config.select_loaded or config.skip_unchanged):
+        pipeline = dlt.attach(args.pipeline_name)  # what it has loaded says what to build
+    program = run_job(io, api, config, pipeline=pipeline)
+    return answer_with(run_program(program), ExitCode.SUCCEEDED)
 
 
 def status(args: argparse.Namespace, io: IO | None) -> Answer:

@@ -57,7 +57,7 @@ class TestReport:
         """Each thing is looked at, and the report prints what a person wants to know."""
         queued = sample_run("run_queued", id=9)["data"]
         with_runs(account, queued, *(succeeded(n) for n in (3, 2, 1)))
-        account.post(f"{ACCOUNT}/runs/3/retry/", status=400, json=sample("400"))
+        account.post(f"{ACCOUNT}/runs/3/cancel/", status=400, json=sample("400"))
         report = check_dbt_cloud_job(credentials())
         assert set(marks(report).values()) == {"ok"}
         assert report.problems == []
@@ -69,12 +69,12 @@ class TestReport:
             assert fact in str(report), fact
 
     def test_nothing_is_triggered(self, account: responses.RequestsMock) -> None:
-        """Whether the token may run jobs is found out by a request that is always refused."""
+        """Whether the token may run jobs is found out by cancelling a run that has finished."""
         with_runs(account, succeeded(3))
-        account.post(f"{ACCOUNT}/runs/3/retry/", status=400, json=sample("400"))
+        account.post(f"{ACCOUNT}/runs/3/cancel/", status=400, json=sample("400"))
         check_dbt_cloud_job(credentials())
         posts = [call.request.url for call in account.calls if call.request.method == "POST"]
-        assert posts == [f"{ACCOUNT}/runs/3/retry/"]
+        assert posts == [f"{ACCOUNT}/runs/3/cancel/"]
 
     @pytest.mark.parametrize(
         ("status", "mark"), [(400, "ok"), (403, "fix"), (404, "fix"), (500, "-")]
@@ -82,23 +82,22 @@ class TestReport:
     def test_permission(self, account: responses.RequestsMock, status: int, mark: str) -> None:
         """A refusal of the request means permission, one of the token that it lacks it."""
         with_runs(account, succeeded(3))
-        account.post(f"{ACCOUNT}/runs/3/retry/", status=status, json=sample(str(status)))
+        account.post(f"{ACCOUNT}/runs/3/cancel/", status=status, json=sample(str(status)))
         report = check_dbt_cloud_job(credentials())
         assert marks(report)["trigger"] == mark
         assert ("Job runner" in str(report)) == (mark == "fix")
 
-    def test_accepted_by_mistake(self, account: responses.RequestsMock) -> None:
-        """Should dbt Cloud accept that request all the same, the run is cancelled at once."""
+    def test_accepted(self, account: responses.RequestsMock) -> None:
+        """Some answer such a request with the run as it is: the token may run jobs too."""
         with_runs(account, succeeded(3))
-        account.post(f"{ACCOUNT}/runs/3/retry/", json=sample_run("run_queued", id=4))
-        account.post(f"{ACCOUNT}/runs/4/cancel/", json=sample_run("run_cancelled_by_user", id=4))
-        assert "run 4 began by mistake, and is cancelled" in str(check_dbt_cloud_job(credentials()))
+        account.post(f"{ACCOUNT}/runs/3/cancel/", json={"data": succeeded(3)})
+        assert marks(check_dbt_cloud_job(credentials()))["trigger"] == "ok"
 
-    @pytest.mark.parametrize("runs", [[], [{**succeeded(3), "can_retry": True}]])
+    @pytest.mark.parametrize("runs", [[], [sample_run("run_queued", id=9)["data"]]])
     def test_unknown_permission(
         self, account: responses.RequestsMock, runs: list[dict[str, Any]]
     ) -> None:
-        """Without a run that is certainly not retried, nothing is sent."""
+        """Without a run that has finished, nothing is sent: none in progress is cancelled."""
         with_runs(account, *runs)
         assert marks(check_dbt_cloud_job(credentials()))["trigger"] == "-"
         assert bodies(account) == []
