@@ -73,6 +73,13 @@ def test_migrating() -> None:
         exec(block, {})  # noqa: S102  # our own page
 
 
+def test_local(dlt_world: Path) -> None:
+    """The examples of the local dbt Cloud with scripted jobs run, one after the other."""
+    namespace: dict[str, object] = {}
+    for block in blocks(page("local"), "python"):
+        exec(block, namespace)  # noqa: S102  # our own page
+
+
 def test_troubleshooting() -> None:
     """Each message of the table is one that the code says."""
     code = re.sub(r'"\s*f?"', "", CODE)  # strings that go over several lines
