@@ -92,10 +92,10 @@ def test_flights_prints_the_load_and_the_run(flights: Samples) -> None:
     told = [
         *(f"\n{table}: {rows} " for table, rows in ROWS.items()),
         "is LOADED and contains no failed jobs",
-        "- dbt Cloud job flights_dbt -",
-        "[Queued]",
-        "[4. Invoke dbt with `dbt build`]",
-        "[Success]",
+        "of job flights_dbt: http://127.0.0.1",
+        ": Queued, ",
+        ": 4. Invoke dbt with `dbt build`, ",
+        ": Success after ",
         "of job flights_dbt: Success",
         "Invoke dbt with `dbt build`: Success",
     ]
@@ -253,7 +253,7 @@ def test_recovery_names_what_failed(recovery: Samples) -> None:
 
     assert "`dbt run --select staging`: Success" in failed
     assert "`dbt build --select marts`: Error" in failed
-    assert "model.recovery.revenue (error)" in failed
+    assert "model.recovery.revenue (error, models/marts/revenue.sql:3)" in failed
     assert 'Could not convert string "12,50" to DECIMAL(10,2)' in failed
     assert "PASS=0 WARN=0 ERROR=1 SKIP=2" in failed.split("End of the log")[1]
 

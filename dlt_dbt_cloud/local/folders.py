@@ -27,7 +27,7 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         if guard:
             with guard:
-                guard.kill()
+                guard.terminate()
 
 
 def _guard(folder: Path) -> subprocess.Popen[bytes]:

@@ -26,7 +26,7 @@ TOLD: Final = re.compile(
 )
 """What dbt says of each failed node at the end of its log."""
 NODE: Final = re.compile(r"(?:Failure|Warning|Error) in \w+ (\S+) \((\S+)\)")
-COMPILED: Final = re.compile(r"compiled code at (?:\S*/(?=target/))?(\S+)")
+COMPILED: Final = re.compile(r"compiled code at (?:\S*?/(?=target/))?(\S+)")
 FUSION_PLACE: Final = re.compile(r"--> (\S+?):(\d{1,9})(?::\d{1,9})?\s*$", re.MULTILINE)
 YAML_FILE: Final = re.compile(r"Error reading \S+: (\S+\.ya?ml)")
 YAML_LINE: Final = re.compile(r"near line (\d{1,9})")

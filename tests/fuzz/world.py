@@ -81,6 +81,8 @@ class World:
         lists = {"runs": page(*history()), "jobs": sample("jobs"), "artifacts": sample("artifacts")}
         retry = envelope({"failed_step": {"index": 4}, "skipped_steps": []})
         fixed = {**lists, "retry": retry, "run_results.json": sample("run_results")}
+        if last in {"manifest.json", "sources.json"}:
+            return last.removesuffix(".json"), {}
         if last in fixed:
             return last.removesuffix(".json"), fixed[last]
         assert last.isdigit(), path  # a ValueError would pass for trouble of the network

@@ -245,7 +245,7 @@ def test_runs_stay_with_the_project(make_project: Callable[..., DBTJob]) -> None
     script = "from dlt_dbt_cloud import run_dbt_cloud_job as run; print(run(wait_seconds=0.1))"
     code, out, err = outcome(wrapped(job, sys.executable, "-c", script))
     assert code == 0, err
-    (named,) = set(re.findall(r"compiled code at (\S+)", out))
+    (named,) = set(re.findall(r"compiled: (\S+)", out))
     found = list(Path(job.project_dir, "target", "local_dbt_cloud", "runs").glob("run_*"))
     assert len(found) == 1
     assert Path(job.project_dir, named).is_file()
@@ -274,10 +274,9 @@ def test_listening_beyond_this_machine() -> None:
         )
         headers = {"Authorization": f"Token {cloud.settings()['api_token']}"}
         named = requests.get(url, headers={**headers, "Host": f"dbt-cloud:{cloud.port}"}, timeout=9)
-        assert (named.status_code, requests.get(url, headers=headers, timeout=9).status_code) == (
-            200,
-            421,
-        )
+        assert named.status_code == 200
+        other = {**headers, "Host": "elsewhere"}
+        assert requests.get(url, headers=other, timeout=9).status_code == 421
 
 
 def test_the_client_needs_the_same_consent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,16 @@ TABLES = (
 LOAD_ID = "1795458706.2138786"
 SINCE = "1970-01-01T00:00:00+00:00"
 CAUSE = f"dlt pipeline flights loaded dataset nyc: {LOAD_ID}"
-FROM_LOADS_TO_MODELS = (ROOT / "sample_pipelines" / "loads_to_models.sql").read_text()
+FROM_LOADS_TO_MODELS = """
+select
+    loads.load_id, run_loads.run_id, nodes.name, nodes.status, nodes.rows_affected,
+    nodes.execution_time
+from _dlt_loads as loads
+join dbt_cloud_run_loads as run_loads using (load_id)
+join dbt_cloud_node_results as nodes using (run_id)
+where nodes.resource_type = 'model'
+order by loads.load_id, run_loads.run_id, nodes.started_at, nodes.name
+"""
 
 
 def recorded_results(**changes: Any) -> dict[str, Any]:

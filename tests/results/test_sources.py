@@ -103,7 +103,7 @@ class TestOneRun:
         assert pipeline.last_trace
         assert pipeline.last_trace.last_normalize_info
         counts = pipeline.last_trace.last_normalize_info.row_counts
-        assert {table.name: counts[table.name] for table in TABLES} == {
+        assert {it.name: counts[it.name] for it in TABLES if counts[it.name]} == {
             "dbt_cloud_runs": 1,
             "dbt_cloud_run_loads": 1,
             "dbt_cloud_run_steps": 1,
@@ -115,7 +115,7 @@ class TestOneRun:
         source = dbt_cloud_source(run=triggered(cloud, cause=CAUSE), credentials=cloud.credentials)
         pipeline.run(source)
         once = contents(pipeline)
-        assert {name: len(table) for name, table in once.items()} == {
+        assert {name: len(table) for name, table in once.items() if table} == {
             "dbt_cloud_runs": 1,
             "dbt_cloud_run_loads": 1,
             "dbt_cloud_run_steps": 1,

@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 import pytest
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun, run_dbt_cloud_job
 from dlt_dbt_cloud._start import select_coverage
@@ -337,7 +338,11 @@ class TestSkipped:
         run = world.call(world.load(), skip_unchanged=True)
         source = dbt_cloud_source(run=run, credentials=world.cloud.credentials)
         world.load(source, pipeline="results")
-        assert "dbt_cloud_runs" not in world.pipelines["results"].default_schema.tables
+        with (
+            world.pipelines["results"].sql_client() as client,
+            pytest.raises(DatabaseUndefinedRelation, match="dbt_cloud_runs does not exist"),
+        ):
+            client.execute_sql("select * from dbt_cloud_runs")
 
 
 def test_threads(world: World) -> None:

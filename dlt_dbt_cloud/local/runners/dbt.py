@@ -112,6 +112,7 @@ class DBTExecution:
         folder.mkdir(parents=True)
         step.command = planned.command.text
         step.logs_path = folder / "stdout.log"
+        step.logs_path.touch()  # a step may end before dbt writes its first line
         step.debug_logs_path = folder / "dbt.log"
         step.target_path = folder / "target"
         code = self._dbt(planned, step, folder, profiles_dir)
