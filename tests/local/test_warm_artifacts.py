@@ -78,6 +78,7 @@ TIMES_AND_IDS: Final = {
     "thread_id",
     "elapsed_time",
     "run_started_at",
+    "user_id",
 }
 # How dbt was called, which the run decides.
 CALLED: Final = {
