@@ -64,8 +64,8 @@ class Lines:
         if before is None or before.id != run.id:
             self._line(beginning(run, self._usual))
             before = None
-        if run.is_complete and not run.is_success:
-            pass  # the log or an exception tells a failure, once
+        if run.is_complete and (not run.is_success or (before and before.is_complete)):
+            pass  # an end is told once, and a failure by the log or an exception
         elif run.is_complete:
             self._line(f"dbt Cloud run {run.id}: {ending(run)}")
         elif before is None and not run.is_queued:
