@@ -13,6 +13,8 @@ from dlt.common.schema.utils import (
 )
 from dlt.common.storages.load_package import LoadPackageInfo
 
+from dlt_dbt_cloud._start.select_steps import UnsureError
+
 
 class Family(NamedTuple):
     """A table and those nested in it, which dlt changes together.
@@ -42,7 +44,13 @@ def changed_tables(load_info: Any) -> list[str] | None:
 
 
 def changed_families(load_info: LoadInfo) -> dict[str, set[Family]]:
-    """Returns the tables that loads have changed, by the ids of the loads."""
+    """Returns the tables that loads have changed, by the ids of the loads.
+
+    Raises:
+        UnsureError: This version of dlt does not tell all.
+    """
+    if not all(hasattr(package, "dropped_tables") for package in load_info.load_packages):
+        raise UnsureError("this version of dlt does not tell what a refresh has dropped")
     return {
         package.load_id: families(package.schema, _changed(package, load_info))
         for package in load_info.load_packages
@@ -55,10 +63,7 @@ def _changed(package: LoadPackageInfo, load_info: LoadInfo) -> set[str]:
     counts = _row_counts(load_info, package.load_id)
     loaded = {job.job_file_info.table_name for job in jobs}
     names = {name for name in loaded if not _is_nothing(package.schema, name, counts)}
-    # Not all versions of dlt tell what a refresh has dropped. But what comes anew is in the update.
-    dropped = getattr(package, "dropped_tables", None) or ()
-    emptied = getattr(package, "truncated_tables", None) or ()
-    return names.union(package.schema_update, dropped, emptied)
+    return names.union(package.schema_update, package.dropped_tables, package.truncated_tables)
 
 
 def families(schema: Schema, names: Iterable[str]) -> set[Family]:
