@@ -63,7 +63,8 @@ def _changed(package: LoadPackageInfo, load_info: LoadInfo) -> set[str]:
     counts = _row_counts(load_info, package.load_id)
     loaded = {job.job_file_info.table_name for job in jobs}
     names = {name for name in loaded if not _is_nothing(package.schema, name, counts)}
-    return names.union(package.schema_update, package.dropped_tables, package.truncated_tables)
+    dropped, emptied = package.dropped_tables or (), package.truncated_tables or ()
+    return names.union(package.schema_update, dropped, emptied)
 
 
 def families(schema: Schema, names: Iterable[str]) -> set[Family]:
