@@ -6,7 +6,6 @@ A retry by the engine keeps the key; clearing a task, or starting the workflow a
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._io import logger
@@ -59,8 +58,10 @@ def engine_key(environ: Mapping[str, str] = os.environ) -> str | None:
     """Returns the key that the innermost engine gives to this piece of work, None if none does."""
     for name, read in IN_PROCESS.items():
         if name in sys.modules:
-            with suppress(Exception):  # outside a task, or of another version
+            try:
                 return "/".join([name, *map(str, read())])
+            except Exception as error:  # noqa: BLE001  # outside a task, or of another version
+                logger.info("run_key = auto: no task of %s is found: %r", name, error)
     for host in HOSTS:
         if all(environ.get(it) for it in host.variables):
             named = [environ[it] for it in (*host.variables, *host.more) if environ.get(it)]

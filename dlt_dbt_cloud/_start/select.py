@@ -11,13 +11,13 @@ from dlt.common.pipeline import LoadInfo
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger, retry
 from dlt_dbt_cloud._start.order import Order, overrides
-from dlt_dbt_cloud._start.select_coverage import SKEW, History, history, uncovered
-from dlt_dbt_cloud._start.select_destination import Dataset, Loaded, cant_ask, datasets_of
+from dlt_dbt_cloud._start.select_coverage import History, history, uncovered
+from dlt_dbt_cloud._start.select_destination import WHEN, Dataset, Loaded, asking, datasets_of
 from dlt_dbt_cloud._start.select_sources import Place, Source, Sources
 from dlt_dbt_cloud._start.select_steps import UnsureError, narrow, sources_in
 from dlt_dbt_cloud._start.select_tables import Family, changed_families
 from dlt_dbt_cloud._values import dict_of, list_of, str_of
-from dlt_dbt_cloud._values.load import Load
+from dlt_dbt_cloud._values.load import CLOCK_SKEW, Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -171,7 +171,7 @@ async def _selection(
     steps = await job.steps(past)
     own = changed_families(load_info) if load_info else {}
     change = await job.io.call(_change, own, datasets, past, steps)
-    load_ids = [loaded.load_id for loaded in sorted(change.loads, key=_when, reverse=True)]
+    load_ids = [loaded.load_id for loaded in sorted(change.loads, key=WHEN, reverse=True)]
     sources = await job.sources(past)
     changed = _sources(sources, change)
     if not changed:
@@ -201,6 +201,7 @@ def _why(steps: Sequence[str], changed: Collection[Source], load_ids: Sequence[s
     )
 
 
+@asking(Exception)  # of any driver of a database
 def _change(
     own: Mapping[str, set[Family]],
     datasets: Mapping[str, Dataset],
@@ -208,21 +209,7 @@ def _change(
     steps: Sequence[str],
 ) -> Change:
     """Returns what has changed, as the destination has it. It may take a while."""
-    try:
-        return _asked(own, datasets, past, steps)
-    except UnsureError:
-        raise
-    except Exception as error:  # noqa: BLE001  # of any driver of a database
-        raise cant_ask(error) from None
-
-
-def _asked(
-    own: Mapping[str, set[Family]],
-    datasets: Mapping[str, Dataset],
-    past: History,
-    steps: Sequence[str],
-) -> Change:
-    since = (past.full.created_at or datetime.now(timezone.utc)) - SKEW
+    since = (past.full.created_at or datetime.now(timezone.utc)) - CLOCK_SKEW
     pending: list[Loaded] = []
     tables: set[tuple[Family, frozenset[Place]]] = set()
     found: set[str] = set()
@@ -264,11 +251,3 @@ def _narrowed(steps: Sequence[str], sources: Sources, changed: Collection[Source
     except UnsureError:
         terms = sources.terms(changed, are_grouped=True)
         return narrow(steps, terms, has_default=sources.has_default)
-
-
-def _when(loaded: Loaded) -> datetime:
-    return loaded.inserted_at
-
-
-def _id(load: Loaded) -> str:
-    return load.load_id

@@ -1,17 +1,14 @@
 """Which loads the runs of a job have transformed already."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._start.order import overrides
 from dlt_dbt_cloud._start.select_destination import Loaded
 from dlt_dbt_cloud._start.select_steps import UnsureError, narrow, sources_in
-from dlt_dbt_cloud._values.load import Load
+from dlt_dbt_cloud._values.load import CLOCK_SKEW, Load
 from dlt_dbt_cloud.run import DBTCloudRun
-
-SKEW: Final = timedelta(hours=2)
-"""How far the clocks of machines may differ."""
 
 ELSEWHERE: Final = frozenset(
     {"cause", "steps_override", "threads_override", "generate_docs_override"}
@@ -104,8 +101,9 @@ def uncovered(loads: Collection[Loaded], past: History, steps: Sequence[str]) ->
 
 def _covers(load: Loaded, named: Iterable[Loaded], created_at: datetime) -> bool:
     """Returns True if a run that names some loads has certainly transformed a load."""
-    return load.inserted_at < created_at - SKEW or any(
-        load.inserted_at <= known.inserted_at - (SKEW * (load.schema_name != known.schema_name))
+    return load.inserted_at < created_at - CLOCK_SKEW or any(
+        load.inserted_at
+        <= known.inserted_at - (CLOCK_SKEW * (load.schema_name != known.schema_name))
         for known in named
     )
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import pairwise
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationException
@@ -26,6 +28,10 @@ class Loaded(NamedTuple):
     schema_name: str
     inserted_at: datetime
     schema_hash: str
+
+
+WHEN: Final = attrgetter("inserted_at")
+"""Orders loads."""
 
 
 class Dataset:
@@ -61,7 +67,7 @@ class Dataset:
             for schema_name in {load.schema_name for load in loads}:
                 own = [load for load in loads if load.schema_name == schema_name]
                 before = self._hash_before(min(load.inserted_at for load in own), schema_name)
-                hashes = [before, *(load.schema_hash for load in sorted(own, key=_when))]
+                hashes = [before, *(load.schema_hash for load in sorted(own, key=WHEN))]
                 changed |= self._changed_in(hashes, [load.load_id for load in own])
         return changed
 
@@ -137,24 +143,29 @@ def datasets_of(pipeline: Any) -> dict[str, Dataset]:
     Raises:
         UnsureError: The destination is no database, or its credentials are not known.
     """
-    try:
+    with asking(ConfigurationException, DestinationException, MissingDependencyException):
         clients = {name: pipeline.destination_client(name) for name in pipeline.schema_names}
-    except (ConfigurationException, DestinationException, MissingDependencyException) as error:
-        raise cant_ask(error) from None
     if not all(isinstance(client, SqlJobClientBase) for client in clients.values()):
         raise UnsureError("the destination can't be asked which loads came before")
     return {name: Dataset(client) for name, client in clients.items()}
 
 
-def cant_ask(error: Exception) -> UnsureError:
-    """Returns the reason for an error of dlt or a database, whose message may tell secrets."""
-    return UnsureError(
-        f"the destination can't be asked which loads came before: {type(error).__name__}"
-    )
+@contextmanager
+def asking(*errors: type[Exception]) -> Iterator[None]:
+    """Makes errors of dlt or a database a reason to build everything.
 
-
-def _when(load: Loaded) -> datetime:
-    return load.inserted_at
+    Raises:
+        UnsureError: Instead of such an error, whose message may tell secrets.
+    """
+    try:
+        yield
+    except UnsureError:
+        raise
+    except errors as error:
+        kind = type(error).__name__
+        raise UnsureError(
+            f"the destination can't be asked which loads came before: {kind}"
+        ) from None
 
 
 def _altered(earlier: Schema | None, later: Schema | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dlt_dbt_cloud._values import dict_of, list_of
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 CLOCK_SKEW: Final = timedelta(hours=2)
-"""How far the clock of the machine that loads may be ahead of the API's."""
+"""How far the clocks of the machine that loads and of the API may differ."""
 
 CAUSE: Final = re.compile(
     r"dlt pipeline (?P<pipeline>.+?) loaded dataset (?P<dataset>.+): (?P<ids>[\d., ]*)(?P<cut>…?)"

@@ -102,18 +102,15 @@ def more(items: Sequence[object], shown: int = MAX_NODES) -> str:
 
 
 def details(message: str) -> list[str]:
-    """Returns the lines of a message of dbt, without those that only repeat the node's name."""
+    """Returns the lines of a message of dbt that are not blank."""
     return [line.rstrip() for line in message.splitlines() if line.strip()]
 
 
 def gist(message: str) -> str:
     """Returns the line of a message that says why: the first often says of what kind it is."""
-    lines = [line.strip() for line in details(message)]
-    return (
-        lines[1]
-        if len(lines) > 1 and " Error" in lines[0] and ": " not in lines[0]
-        else (lines[0] if lines else "no message")
-    )
+    first, *rest = [line.strip() for line in details(message)] or ["no message"]
+    is_kind = " Error" in first and ": " not in first
+    return rest[0] if rest and is_kind else first
 
 
 def _outcome(run: RunFields) -> str:

@@ -213,7 +213,7 @@ class TestCovered:
         world.client.trigger_run(world.cloud.jobs[0].id)
         world.client.get_run_status(max(run.id for run in world.client.list_runs()))
         assert world.built(world.load(customers(2))) == "source:shop+"
-        monkeypatch.setattr(select_coverage, "SKEW", timedelta(0))
+        monkeypatch.setattr(select_coverage, "CLOCK_SKEW", timedelta(0))
         world.client.trigger_run(world.cloud.jobs[0].id)
         world.client.get_run_status(max(run.id for run in world.client.list_runs()))
         assert world.built(world.load(customers(3))) == PEOPLE

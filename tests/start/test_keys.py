@@ -1,6 +1,8 @@
 """A key of the caller: one piece of work, one run, whoever asks for it and how often."""
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -108,6 +110,14 @@ class TestEngines:
         """Two tries of one piece of work have one run."""
         monkeypatch.setenv("AWS_BATCH_JOB_ID", "ef3d:1")
         assert run_with(run_key="auto").id == run_with(run_key="auto").id
+
+    def test_outside_of_a_task(
+        self, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+    ) -> None:
+        """An engine that is imported but runs no task gives no key, and the log says why."""
+        monkeypatch.setitem(sys.modules, "airflow", ModuleType("airflow"))
+        assert engine_key({"AWS_BATCH_JOB_ID": "ef3d:1"}) == "aws-batch/ef3d:1"
+        assert "no task of airflow is found: ModuleNotFoundError" in log.text
 
     def test_nothing_recognised(
         self,
