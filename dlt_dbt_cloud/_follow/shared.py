@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
-from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._follow.first import listed
+from dlt_dbt_cloud._io import IO, Patience
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -48,12 +49,11 @@ class SharedPolls:
         ids = list(waiting)
         for chunk in (ids[start : start + PAGE] for start in range(0, len(ids), PAGE)):
             try:
-                page = await self._io.call(self._api.get_runs, pk__in=chunk, limit=PAGE)
+                read = await listed(self._io, self._api, chunk, Patience(0.0))  # each call retries
             except DBTCloudAPIException as error:
                 for run_id in chunk:
                     waiting[run_id].set_exception(error)
                 continue
-            read = {run.id: run for run in page.items if run.id in chunk}
             for run_id, run in read.items():
                 waiting[run_id].set_result(run)
             await self._read_alone(waiting, set(chunk) - set(read))

@@ -110,9 +110,16 @@ def only_compiles(results: Mapping[str, Any]) -> bool:
     return str_of(dict_of(results.get("args")).get("which")) in COMPILE_ONLY
 
 
-def invocation_of(results: Mapping[str, Any]) -> str:
-    """Returns the id of the call of dbt that wrote a `run_results.json`."""
-    return str_of(dict_of(results.get("metadata")).get("invocation_id"))
+def are_own(results: Mapping[str, Any], known: set[str]) -> bool:
+    """Returns False if a `run_results.json` is that of an earlier step.
+
+    A step that fails before dbt does anything is left with the results of the one before. The ids
+    of the calls of dbt that wrote results are in `known`, to which this one is added.
+    """
+    invocation = str_of(dict_of(results.get("metadata")).get("invocation_id"))
+    is_new = not invocation or invocation not in known
+    known.add(invocation)
+    return is_new
 
 
 async def _related(io: IO, api: RunsApi, run: DBTCloudRun, seconds: float) -> DBTCloudRun:
@@ -140,10 +147,8 @@ async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterat
             continue
         waits = pauses if _is_worth_waiting(run, step) else iter(())
         results = dict_of(await run_results(io, api, run.id, step.get("index"), waits))
-        # A step that fails before dbt does anything is left with the results of the one before.
-        if invocation_of(results) in known or only_compiles(results):
+        if not are_own(results, known) or only_compiles(results):
             continue
-        known.update(filter(None, [invocation_of(results)]))
         run.nodes += tuple(nodes(results, places_in(step)))
         if run.is_error:
             run.failed_nodes = tuple(node for node in run.nodes if node.is_failed)

@@ -31,10 +31,11 @@ def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -
 
 def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> None:
     """Adds a run to the summary that GitHub shows of a step, if this is one of GitHub's."""
-    path = environment.get("GITHUB_STEP_SUMMARY")
-    text = f"{run.to_markdown()}\n"
-    if path and (Path(path).stat().st_size if Path(path).exists() else 0) + len(text) < MAX_SUMMARY:
-        with Path(path).open("a", encoding="utf-8") as summary:
+    if not (name := environment.get("GITHUB_STEP_SUMMARY")):
+        return
+    path, text = Path(name), f"{run.to_markdown()}\n".encode()
+    if (path.stat().st_size if path.exists() else 0) + len(text) < MAX_SUMMARY:
+        with path.open("ab") as summary:
             summary.write(text)
 
 

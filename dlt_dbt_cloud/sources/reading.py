@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Blocking, logger, run
-from dlt_dbt_cloud._report import LATE_PAUSES, invocation_of, may_build, run_results
+from dlt_dbt_cloud._report import LATE_PAUSES, are_own, may_build, run_results
 from dlt_dbt_cloud._values import dict_of, int_of, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
@@ -193,13 +193,10 @@ async def read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow) -> Non
         except DBTCloudAPIException as error:
             row.lacks(f"Nodes of step {index}", error)
             continue
-        invocation = invocation_of(results)
-        # A step that fails before dbt does anything is left with the results of the one before.
-        if results and invocation not in known:
+        if results and are_own(results, known):
             row.nodes += nodes_in(results, values)
         elif is_expected:
             row.lacks(f"Nodes of step {index}", "no readable run_results.json of its own")
-        known.update([invocation] if invocation else [])
 
 
 def is_recent(step: Row) -> bool:
