@@ -312,7 +312,11 @@ class TestAbort:
         self.cancelled(api)
         with pytest.raises(SignalReceivedException):
             run_dbt_cloud_job(configured(wait_seconds=0, cancel_on_abort=True))
-        assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
+        # The poll in which the signal comes is left behind: its answer may come after the cancel.
+        polls = [call for call in api.calls if str(call.request.url).startswith(f"{RUN_URL}?")]
+        others = [call for call in api.calls if call not in polls]
+        assert len(polls) <= 1
+        assert others[-1].request.url == f"{RUN_URL}cancel/"
         assert log.records[-1].message == f"Cancelled dbt Cloud run {RUN_ID}."
 
     def test_signal_with_the_last_poll(self, api: API) -> None:
