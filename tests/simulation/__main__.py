@@ -24,11 +24,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay the schedule of a seed")
     parser.add_argument("--small", type=int, help="replay a schedule of a small world")
     parser.add_argument("--choices", default="", help="... with these choices")
-    parser.add_argument("--mutants", action="store_true", help="show which mutants survive")
+    parser.add_argument(
+        "--mutants", nargs="?", const="", help="show which mutants survive, of a rule or file"
+    )
     parser.add_argument("--first-failure", action="store_true", help="stop at the first failure")
     options = parser.parse_args()
-    if options.mutants:
-        return survivors()
+    if options.mutants is not None:
+        return survivors(options.mutants)
     if options.seed is not None:
         return _replayed(*of_seed(options.seed))
     if options.small is not None:

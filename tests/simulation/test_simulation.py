@@ -1,8 +1,12 @@
 """A tenth of the schedules that `make simulate` runs."""
 
+import ast
+
 import pytest
 
 from tests.simulation.explore import at_random, whole
+from tests.simulation.mutants import mutated
+from tests.simulation.mutations import MUTANTS
 from tests.simulation.small_worlds import SMALL
 from tests.simulation.worlds import RANDOM
 
@@ -22,3 +26,13 @@ def test_small_worlds(number: int) -> None:
     """No schedule of a small world breaks a law, as far as the search comes in short time."""
     findings = whole(number, limit=100)
     assert findings.failures == []
+
+
+@pytest.mark.parametrize("file", MUTANTS)
+def test_mutants_fit_the_code(file: str) -> None:
+    """Each mutant changes one place of its file, which is Python afterwards.
+
+    If it does not, the rule was reworded: repair its fragment in `mutations.py`.
+    """
+    for mutant in MUTANTS[file]:
+        ast.parse(mutated(file, mutant))
