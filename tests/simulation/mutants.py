@@ -94,5 +94,7 @@ def _failure(folder: str, command: list[str]) -> str:
     if not done.returncode:
         return ""
     lines = done.stdout.splitlines()
-    failed = [line.removeprefix("FAILED ") for line in lines if line.startswith(("FAILED", "ERROR"))]
+    failed = [
+        line.removeprefix("FAILED ") for line in lines if line.startswith(("FAILED", "ERROR"))
+    ]
     return [*(failed or lines or done.stderr.splitlines()[-1:]), "crashes"][0]
