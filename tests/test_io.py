@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -10,36 +9,6 @@ import pytest
 from dlt_dbt_cloud._call.awaited import Asyncio
 from dlt_dbt_cloud._io import run
 from dlt_dbt_cloud.exceptions import DBTCloudConnectionException
-
-
-class Requests:
-    """Counts requests that are in progress at the same time."""
-
-    def __init__(self) -> None:
-        self.now = self.most = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, number: int) -> int:
-        """Takes a moment, and returns what it was given."""
-        with self._lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
-        time.sleep(0.001)
-        with self._lock:
-            self.now -= 1
-        return number
-
-
-def test_five_hundred_calls_use_four_threads() -> None:
-    """Any number of calls shares four threads, and each gets its own answer."""
-    requests = Requests()
-
-    async def program() -> list[int]:
-        io = Asyncio()
-        return await asyncio.gather(*(io.call(requests, number) for number in range(500)))
-
-    assert asyncio.run(program()) == list(range(500))
-    assert requests.most <= 4
 
 
 def test_exceptions_come_through() -> None:

@@ -82,6 +82,8 @@ def read_request(connection: socket.socket) -> bytes:
         if not received:
             return b""
         data += received
+        if data.startswith(b"\x16\x03"):  # a TLS handshake
+            return data
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
     length = int(lengths[0].partition(b":")[2]) if lengths else 0

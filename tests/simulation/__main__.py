@@ -50,7 +50,7 @@ def _replayed(make: object, choices: Choices) -> int:
 
 def _first_failure(schedules: int) -> int:
     """Prints the first law that is broken, and returns 0 if none is."""
-    searches = (partial(whole, number, limit=700, stop_at=1) for number in range(len(SMALL)))
+    searches = (partial(whole, number, limit=120, stop_at=1) for number in range(len(SMALL)))
     for search in (partial(at_random, range(schedules), stop_at=1), *searches):
         for how, broken in search().failures:
             _write(f"{broken[1][:120]} ({how[:60]})")

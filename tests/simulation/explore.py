@@ -1,6 +1,5 @@
 """Runs schedules: drawn from seeds, or all of a small world."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +27,6 @@ class Findings:
     states: set[int] = field(default_factory=set)
     failures: list[tuple[str, list[str]]] = field(default_factory=list)
     by_world: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
 
     def add(self, other: "Findings") -> None:
         """Adds what others have found."""
@@ -36,7 +34,6 @@ class Findings:
         self.events += other.events
         self.states |= other.states
         self.failures += other.failures
-        self.seconds = max(self.seconds, other.seconds)
         for name, number in other.by_world.items():
             self.by_world[name] = self.by_world.get(name, 0) + number
 
@@ -58,13 +55,12 @@ def of_seed(seed: int) -> tuple[Callable[[Choices], World], Choices]:
 
 def at_random(seeds: Iterable[int], *, stop_at: int = 1_000_000) -> Findings:
     """Returns what the schedules of some seeds show."""
-    findings, started = Findings(), time.perf_counter()
+    findings = Findings()
     for seed in seeds:
         make, choices = of_seed(seed)
         _note(findings, f"--seed {seed}", *simulate(make, choices))
         if len(findings.failures) >= stop_at:
             break
-    findings.seconds = time.perf_counter() - started
     return findings
 
 
@@ -75,23 +71,22 @@ def whole(
 
     Args:
         number: Which world.
-        part: Which part of the schedules, by the number of the schedule.
+        part: Which part of the schedules, by the choices of the world itself.
         parts: How many parts there are. Each process enumerates one.
-        limit: Number of schedules at most.
+        limit: Number of schedules at most that begin with the same choices of the world.
         stop_at: Number of failures at which to stop.
     """
-    findings, started = Findings(), time.perf_counter()
+    findings = Findings()
     for prefix in _prefixes(SMALL[number], part, parts):
         choices: Sequence[int] | None = prefix
-        while choices is not None and choices[: len(prefix)] == prefix:
+        left = limit
+        while choices is not None and choices[: len(prefix)] == prefix and left:
             attempt = Choices(prefix=choices)
             how = f"--small {number} --choices {','.join(map(str, choices))}"
             _note(findings, how, *simulate(SMALL[number], attempt))
-            choices = attempt.following()
-            if findings.schedules >= limit or len(findings.failures) >= stop_at:
-                choices = None
-                break
-    findings.seconds = time.perf_counter() - started
+            if len(findings.failures) >= stop_at:
+                return findings
+            choices, left = attempt.following(), left - 1
     return findings
 
 

@@ -24,7 +24,7 @@ def test_random_schedules(number: int) -> None:
 @pytest.mark.parametrize("number", range(len(SMALL)))
 def test_small_worlds(number: int) -> None:
     """No schedule of a small world breaks a law, as far as the search comes in short time."""
-    findings = whole(number, limit=100)
+    findings = whole(number, limit=15)
     assert findings.failures == []
 
 

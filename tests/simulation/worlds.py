@@ -225,7 +225,7 @@ def aborted(choices: Choices) -> World:
                     "reuse_queued": choices.chance(20),
                     "wait_seconds": choices.pick((1.0, 10.0)),
                 },
-                abort_at=1 + choices.choose(25),
+                abort_at=1 + choices.choose(choices.pick((4, 25))),
                 abort_error=choices.pick(ABORTS),
                 is_sticky=choices.chance(50),
                 abort_again=choices.pick((math.inf, math.inf, 0.5, 2.0)),
