@@ -81,7 +81,7 @@ def polled(api: Any, ids: Sequence[int]) -> list[Any]:
     async def poll() -> list[Any]:
         polls = SharedPolls(Asyncio(), api)
         reads = (polls.get_run_status(run_id) for run_id in ids)
-        return await asyncio.gather(*reads, return_exceptions=True)
+        return await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), 20)
 
     return asyncio.run(poll())
 
@@ -104,6 +104,19 @@ def test_list_that_fails() -> None:
     """If the list can't be read, each call gets the error, and retries as it would alone."""
     errors = polled(Down(), [1, 2, 3])
     assert [type(error) for error in errors] == [DBTCloudConnectionException] * 3
+
+
+def test_call_that_is_cancelled() -> None:
+    """Of two calls that poll one run, the other gets it when one is cancelled."""
+
+    async def poll() -> DBTCloudRun:
+        polls = SharedPolls(Asyncio(), Runs())
+        first, second = (asyncio.create_task(polls.get_run_status(5)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await asyncio.wait_for(second, 20)
+
+    assert asyncio.run(poll()).id == 5
 
 
 def statuses(cloud: LocalDBTCloud) -> list[str]:

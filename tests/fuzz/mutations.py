@@ -1,7 +1,8 @@
 """What a broken or hostile server may write into any field of a body."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 Path = tuple[str | int, ...]
@@ -48,8 +49,8 @@ def fields(body: Any, path: Path = ()) -> Iterator[Path]:
         yield from fields(body[-1], (*path, len(body) - 1))
 
 
-def mutated(body: Any, path: Path, value: str | None) -> str:
-    """Returns a body as JSON with another value, itself JSON, in a field, or without the field."""
+def mutated(body: Any, path: Path, value: str | None = f'"{MARK}"') -> str:
+    """Returns a body as JSON with another value, itself JSON, in a field. None leaves it out."""
     copy = json.loads(json.dumps(body))
     parent = copy
     for step in path[:-1]:
@@ -63,5 +64,22 @@ def mutated(body: Any, path: Path, value: str | None) -> str:
 def mutations(body: Any, values: dict[str, str] = VALUES) -> Iterator[tuple[str, str]]:
     """Yields each mutation of a body: its name, and the body as JSON."""
     for path in fields(body):
-        for name, value in {**values, "missing": None}.items():
-            yield f"{path} is {name}", mutated(body, path, value)
+        marked = mutated(body, path)
+        for name, value in values.items():
+            yield f"{path} is {name}", marked.replace(f'"{MARK}"', value)
+        yield f"{path} is missing", mutated(body, path, None)
+
+
+def changes(body: Any) -> Iterator[tuple[str, Callable[[Any], str]]]:
+    """Yields each mutation of a field, for whichever body has the field."""
+    for path in fields(body):
+        for name, value in {**VALUES, "missing": None}.items():
+            yield f"{path} is {name}", partial(changed, path=path, value=value)
+
+
+def changed(body: Any, path: Path, value: str | None) -> str:
+    """Returns a body as JSON, mutated if it has the field."""
+    try:
+        return mutated(body, path, value)
+    except (LookupError, TypeError):
+        return json.dumps(body)

@@ -2,7 +2,8 @@
 
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,29 +20,47 @@ from dlt_dbt_cloud import (
     DBTCloudRun,
 )
 from dlt_dbt_cloud._call import follow_run, follow_runs, run_job
+from dlt_dbt_cloud._call.checking import check_job
 from dlt_dbt_cloud._http.responses import parse_json
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._io import run
+from dlt_dbt_cloud._io import Patience, run
 from dlt_dbt_cloud._report import nodes
+from dlt_dbt_cloud._start.order import Order
+from dlt_dbt_cloud._start.select import Job
+from dlt_dbt_cloud._start.select_coverage import uncovered
+from dlt_dbt_cloud._start.select_destination import Loaded
+from dlt_dbt_cloud._start.select_sources import Place
+from dlt_dbt_cloud._start.select_steps import UnsureError, narrow
 from dlt_dbt_cloud._values import printable
 from dlt_dbt_cloud.sources import dbt_cloud_source
-from tests.fuzz.mutations import UNREADABLE, VALUES, fields, mutated, mutations
-from tests.fuzz.world import World, envelope, page
+from tests.fuzz.mutations import UNREADABLE, VALUES, changes, fields, mutated, mutations
+from tests.fuzz.world import FRESHNESS, MANIFEST, STEP, World, envelope, page, success
 from tests.utils import JOB_ID, RUN_ID, JumpingIO, configured, sample, sample_run
 
-READS: dict[str, list[Callable[[DBTCloudClientV2], Any]]] = {
-    "run_error_related": [lambda api: api.get_run_status(RUN_ID)],
-    "run_cancelled_by_user": [lambda api: api.cancel_run(RUN_ID)],
-    "trigger": [lambda api: api.post_run(JOB_ID, {}), lambda api: api.post_retry(1)],
-    "runs": [lambda api: list(api.list_runs(limit=300)), lambda api: api.get_runs()],
-    "jobs": [lambda api: list(api.list_jobs(limit=300))],
-    "artifacts": [lambda api: api.list_artifacts(RUN_ID)],
-    "run_results": [
-        lambda api: list(nodes(api.get_artifact(RUN_ID, "run_results.json"))),
-        lambda api: api.get_retry(RUN_ID),
-    ],
+Read = Callable[[DBTCloudClientV2], Any]
+JOB = sample("jobs")["data"][0]
+READS: dict[str, tuple[Any, list[Read]]] = {
+    "run": (sample("run_error_related"), [lambda api: api.get_run_status(RUN_ID)]),
+    "cancelled run": (sample("run_cancelled_by_user"), [lambda api: api.cancel_run(RUN_ID)]),
+    "trigger": (
+        sample("trigger"),
+        [lambda api: api.post_run(JOB_ID, {}), lambda api: api.post_retry(1)],
+    ),
+    "runs": (
+        sample("runs"),
+        [lambda api: list(api.list_runs(limit=300)), lambda api: api.get_runs()],
+    ),
+    "jobs": (sample("jobs"), [lambda api: list(api.list_jobs(limit=300))]),
+    "job": (envelope(JOB), [lambda api: api.get_job(JOB["id"])]),
+    "step": (envelope(STEP), [lambda api: api.get_step(1)]),
+    "retry": (envelope({"failed_step": {"index": 4}}), [lambda api: api.get_retry(1)]),
+    "artifacts": (sample("artifacts"), [lambda api: api.list_artifacts(RUN_ID)]),
+    "run_results": (
+        sample("run_results"),
+        [lambda api: list(nodes(api.get_artifact(RUN_ID, "run_results.json")))],
+    ),
 }
-"""How a recorded body is read."""
+"""Answers, and how they are read."""
 
 
 @pytest.fixture
@@ -88,11 +107,6 @@ def ask(story: str, run: DBTCloudRun) -> None:
     outcome(story, run.raise_on_failure)
 
 
-def stories(name: str, values: dict[str, str] = VALUES) -> Iterator[tuple[str, str]]:
-    """Yields each mutation of a recorded body."""
-    return ((f"{name}: {story}", text) for story, text in mutations(sample(name), values))
-
-
 class TestReads:
     """The methods of the client."""
 
@@ -100,9 +114,10 @@ class TestReads:
     def test_fields(self, name: str, world: World) -> None:
         """Whatever is in a field of an answer, a read returns or raises an exception of ours."""
         api = client()
-        for story, text in stories(name):
+        body, reads = READS[name]
+        for story, text in mutations(body):
             world.everything = text
-            for read in READS[name]:
+            for read in reads:
                 found = outcome(story, partial(read, api))
                 if not isinstance(found, list | tuple):
                     show(story, found)
@@ -111,10 +126,11 @@ class TestReads:
     def test_unreadable(self, name: str, world: World) -> None:
         """A value that makes the body unreadable is an answer that is not the API's."""
         api = client()
-        path = next(islice(fields(sample(name)), 5, None))
+        body, reads = READS[name]
+        *_, path = fields(body)
         for problem, value in UNREADABLE.items():
-            world.everything = mutated(sample(name), path, value)
-            for read in READS[name]:
+            world.everything = mutated(body, path, value)
+            for read in reads:
                 error = outcome(problem, partial(read, api))
                 assert isinstance(error, DBTCloudResponseException), problem
 
@@ -123,83 +139,107 @@ class TestReads:
         """Whatever is in the body of an error, it is an exception of ours with its status."""
         api = client()
         world.status = int(name[:3])
-        for story, text in stories(name, {**VALUES, **UNREADABLE}):
+        for story, text in mutations(sample(name), {**VALUES, **UNREADABLE}):
             world.everything = text
             error = outcome(story, lambda: api.get_run_status(RUN_ID))
             assert error.status_code == world.status, story
 
 
-RUNS = ["run_error_related", "run_timed_out", "run_queued"]
+RUNS = {"run_error_related": 1, "run_timed_out": 4, "run_queued": 4}
+"""Recorded runs. Every so manieth mutation is tried: each field is, and each value."""
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_runs(name: str) -> None:
-    """Whatever is in a run, it can be shown, asked and pickled."""
-    results = list(nodes(sample("run_results")))
-    for story, text in stories(name):
+    """Whatever is in a run, as it is read or as a task gets it, it can be shown and pickled."""
+    (result, *_) = nodes(sample("run_results"))
+    for story, text in islice(mutations(sample(name)), 0, None, RUNS[name]):
         data = parse_json(text).get("data")
-        found = DBTCloudRun(data if isinstance(data, dict) else {})
-        found.nodes = found.failed_nodes = tuple(results)
-        ask(story, found)
+        found = outcome(story, partial(DBTCloudRun.from_dict, data))
+        if isinstance(found, DBTCloudRun):
+            found.nodes = found.failed_nodes = (result,)
+            ask(story, found)
+
+
+Program = Callable[[JumpingIO, DBTCloudClientV2, DBTCloudConfiguration], Any]
+
+
+async def check(io: JumpingIO, _: DBTCloudClientV2, config: DBTCloudConfiguration) -> Any:
+    """Does what `check_dbt_cloud_job` does."""
+    return await check_job({"credentials": config}, io=io)
+
+
+async def select(io: JumpingIO, api: DBTCloudClientV2, config: DBTCloudConfiguration) -> Any:
+    """Reads what `select_loaded` does, and returns the steps. If it is unsure, it builds all."""
+    job = Job(io, api, Order(job_id=JOB_ID), Patience(0.0))
+    load = Loaded("1.0", "flights", datetime.now(timezone.utc), "")
+    try:
+        past = await job.history()
+        steps, sources = await job.steps(past), await job.sources(past)
+        assert uncovered([load], past, steps) == [load]
+        found = sources.at(Place("nyc", "raw", "flights"))
+        return narrow(steps, sources.terms(found), has_default=sources.has_default)
+    except UnsureError as why:
+        return why
 
 
 SETTINGS = {"wait_timeout": 300, "outage_timeout": 60, "retry_failed": 1, "raise_on_failure": True}
-BY_NAME = {"job_id": None, "job_name": "Nightly flights", "reuse_queued": True}
-Program = Callable[[JumpingIO, DBTCloudClientV2, DBTCloudConfiguration], Any]
-PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
-    "run_dbt_cloud_job": (run_job, SETTINGS),
-    "run_dbt_cloud_job(job_name=...)": (run_job, {**SETTINGS, **BY_NAME}),
-    "get_dbt_cloud_run_status": (follow_run, {**SETTINGS, "run_id": str(RUN_ID)}),
+BY_NAME = {"job_id": None, "job_name": JOB["name"], "reuse_queued": True}
+PROGRAMS: dict[str, tuple[Program, dict[str, Any], str]] = {
+    "run_dbt_cloud_job": (run_job, SETTINGS, "run runs run_results trigger retry"),
+    "run_dbt_cloud_job(job_name=...)": (run_job, {**SETTINGS, **BY_NAME}, "runs jobs"),
+    "run_dbt_cloud_job(logs=True)": (run_job, {"logs": True}, "run step"),
+    "get_dbt_cloud_run_status": (follow_run, {**SETTINGS, "run_id": str(RUN_ID)}, "run"),
     "wait_for_dbt_cloud_runs": (
         lambda io, api, config: follow_runs(io, api, config, [RUN_ID, RUN_ID - 1]),
         SETTINGS,
+        "run runs",
     ),
+    "check_dbt_cloud_job": (check, {}, "runs jobs job cancel"),
+    "select_loaded": (select, {}, "run runs manifest"),
 }
+"""Programs, with settings, and the kinds of answers that they read."""
+
 KINDS = {
-    "run": ("run_error_related", 11),
-    "runs": ("runs", 7),
-    "jobs": ("jobs", 1),
-    "run_results": ("run_results", 2),
-    "trigger": ("trigger", 11),
-    "retry": ("run_queued", 11),
+    "run": (sample("run_error_related"), 11),
+    "runs": (page(success(RUN_ID - 1)), 14),
+    "jobs": (sample("jobs"), 1),
+    "job": (envelope(JOB), 1),
+    "run_results": (sample("run_results"), 2),
+    "trigger": (sample("trigger"), 11),
+    "retry": (sample("run_queued"), 11),
+    "cancel": (sample("run_cancelled_by_user"), 11),
+    "step": (envelope(STEP), 2),
+    "manifest": (MANIFEST, 1),
 }
-"""The kinds of answers of a program, with a recorded body that has their fields. Every
-so manieth mutation is tried: each field is, and each value, but not each value in each field."""
+"""The kinds of answers, with a body that has their fields. Every so manieth mutation is tried:
+each field is, and each value, but not each value in each field."""
+
+CASES = [(name, kind) for name, (*_, kinds) in PROGRAMS.items() for kind in kinds.split()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_programs(name: str, kind: str, world: World, log: pytest.LogCaptureFixture) -> None:
-    """Whatever is in a field, a program ends in time, as it may, and logs no control character."""
-    program, settings = PROGRAMS[name]
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_programs(
+    name: str,
+    kind: str,
+    world: World,
+    log: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever is in a field, a program ends in time, as it may, and tells no control character."""
+    program, settings, _ = PROGRAMS[name]
     config, api = configured(**settings), client()
     body, stride = KINDS[kind]
-    for story, change in islice(changes(sample(body)), 0, None, stride):
+    for story, change in islice(changes(body), 0, None, stride):
         io = JumpingIO()
         world.polls, world.changes = 0, {kind: change}
         found = outcome(story, partial(run, program(io, api, config)))
         show(story, found)
         assert sum(io.sleeps) < 900, story
-        said = "\n".join(record.getMessage() for record in log.records)
-        assert said == printable(said), story
+        told = [record.getMessage() for record in log.records] + [capsys.readouterr().err]
+        assert "\n".join(told) == printable("\n".join(told)), story
         log.clear()
-        if kind not in world.kinds:
-            break  # the program makes no such request
-
-
-def changes(body: Any) -> Iterator[tuple[str, Callable[[Any], str]]]:
-    """Yields each mutation of a field for whichever body has the field."""
-    for path in fields(body):
-        for name, value in {**VALUES, "missing": None}.items():
-            yield f"{path} is {name}", partial(changed, path=path, value=value)
-
-
-def changed(body: Any, path: Any, value: str | None) -> str:
-    """Returns the body as JSON, mutated if it has the field."""
-    try:
-        return mutated(body, path, value)
-    except (LookupError, TypeError):
-        return json.dumps(body)
+    assert kind in world.kinds
 
 
 def mutated_runs(stride: int) -> list[dict[str, Any]]:
@@ -217,11 +257,14 @@ def mutated_runs(stride: int) -> list[dict[str, Any]]:
 def test_source(world: World, dlt_world: Path) -> None:
     """Whatever is in a run, its steps and its results, the source loads it and all others."""
     runs = {run["id"]: run for run in mutated_runs(5)}
-    results = cycle(text for _, text in mutations(sample("run_results")))
+    for number, found in enumerate(runs.values()):
+        found["git_sha"] = found.get("git_sha") and str(number)  # each has a manifest of its own
+    bodies = {"run_results": sample("run_results"), "manifest": MANIFEST, "sources": FRESHNESS}
+    endless = {kind: cycle(text for _, text in mutations(body)) for kind, body in bodies.items()}
     world.changes = {
         "runs": lambda _: json.dumps(page(*runs.values())),
         "run": lambda body: json.dumps(envelope(runs[body["data"]["id"]])),
-        "run_results": lambda _: next(results),
+        **{kind: partial(lambda texts, _: next(texts), texts) for kind, texts in endless.items()},
     }
     pipeline = dlt.pipeline("fuzz", destination="duckdb", pipelines_dir=str(dlt_world))
     source = dbt_cloud_source(credentials=configured(outage_timeout=0), all_jobs=True)

@@ -34,17 +34,67 @@ def sample_run(name: str, **changes: Any) -> dict[str, Any]:
     return {**sample(name), "data": {**sample(name)["data"], **changes}}
 
 
+STEP = sample("run_error_related")["data"]["run_steps"][-1]
+SOURCE_ID, NODE_ID = "source.flights.raw.flights", "model.flights.delays"
+MANIFEST = {
+    "metadata": {"project_name": "flights", "adapter_type": "duckdb"},
+    "nodes": {
+        NODE_ID: {
+            "resource_type": "model",
+            "name": "delays",
+            "original_file_path": "models/delays.sql",
+            "config": {"materialized": "table", "tags": ["nightly"]},
+            "depends_on": {"nodes": [SOURCE_ID]},
+            "raw_code": "select 1",
+        }
+    },
+    "sources": {
+        SOURCE_ID: {
+            "resource_type": "source",
+            "source_name": "raw",
+            "name": "flights",
+            "database": "nyc",
+            "schema": "raw",
+            "identifier": "flights",
+            "relation_name": '"nyc"."raw"."flights"',
+        }
+    },
+    "parent_map": {NODE_ID: [SOURCE_ID]},
+    "selectors": {"all": {"default": False}},
+}
+FRESHNESS = {
+    "results": [
+        {
+            "unique_id": SOURCE_ID,
+            "status": "pass",
+            "max_loaded_at": "2024-06-05T10:00:00Z",
+            "snapshotted_at": "2024-06-05T10:00:05Z",
+            "max_loaded_at_time_ago_in_s": 5.0,
+            "criteria": {"error_after": {"count": 1, "period": "day"}},
+        }
+    ]
+}
+
+
+@functools.cache
+def success(run_id: int) -> dict[str, Any]:
+    """Returns an earlier run, which has built everything."""
+    data = sample("run_success_related")["data"]
+    job = {**data["job"], "execute_steps": ["dbt build"]}
+    trigger = {**data["trigger"], "steps_override": None}
+    return {**data, "id": run_id, "job": job, "trigger": trigger}
+
+
 @functools.cache
 def history() -> list[dict[str, Any]]:
     """Returns the run of a test, and earlier ones that succeeded."""
     newest = sample("run_error_related")["data"]
-    earlier = [sample_run("run_success_related", id=RUN_ID - n)["data"] for n in range(1, 4)]
-    return [newest, *earlier]
+    return [newest, *(success(RUN_ID - number) for number in range(1, 4))]
 
 
 @dataclass
 class World:
-    """Answers requests: the run is in progress at first and has failed at the second poll.
+    """Answers requests. The run is in progress at the first poll and has failed at the second.
 
     Attributes:
         changes: What is answered instead of the right body, by kind of request.
@@ -78,19 +128,29 @@ class World:
         path, _, last = path.strip("/").rpartition("/")
         if method == "POST":
             return self._post(last, content)
-        lists = {"runs": page(*history()), "jobs": sample("jobs"), "artifacts": sample("artifacts")}
-        retry = envelope({"failed_step": {"index": 4}, "skipped_steps": []})
-        fixed = {**lists, "retry": retry, "run_results.json": sample("run_results")}
-        if last in {"manifest.json", "sources.json"}:
-            return last.removesuffix(".json"), {}
+        fixed = {
+            "runs": page(*history()),
+            "jobs": sample("jobs"),
+            "run_results.json": sample("run_results"),
+            "manifest.json": MANIFEST,
+            "sources.json": FRESHNESS,
+        }
         if last in fixed:
             return last.removesuffix(".json"), fixed[last]
         assert last.isdigit(), path  # a ValueError would pass for trouble of the network
         if path.endswith("/jobs"):
             return "job", envelope({**sample("jobs")["data"][0], "id": int(last)})
+        return (
+            ("step", envelope(STEP)) if path.endswith("/steps") else ("run", self._run(int(last)))
+        )
+
+    def _run(self, run_id: int) -> dict[str, Any]:
+        if run_id < RUN_ID:
+            return envelope(success(run_id))
         self.polls += 1
-        name = "run_running" if self.polls == 1 else "run_error_related"
-        return "run", sample_run(name, id=int(last))
+        if self.polls == 1:
+            return sample_run("run_running", id=run_id, run_steps=[{**STEP, "logs": None}])
+        return sample_run("run_error_related", id=run_id)
 
     def _post(self, operation: str, body: Any) -> tuple[str, Any]:
         if operation == "cancel":

@@ -135,7 +135,7 @@ MUTANTS: Final = {
     ),
     "_follow/first.py": (
         Mutant("a new run may not be found at once", "return run_id in ids or run_id > max(ids, default=0)", "return False"),
-        Mutant("a list of many may bring others", "for run in page.items if run.id in chunk}", "for run in page.items}"),
+        Mutant("a list of many may bring others", "for run in page.items if run.id in chunk}", "for run in page.items}", "tests/follow/test_follow.py"),
     ),
     "_follow/many.py": (
         Mutant("a run of many that is lost is read alone", "for run_id in waiting:", "for run_id in ():"),
@@ -146,7 +146,7 @@ MUTANTS: Final = {
         Mutant("cancelling ignores the abort", "io.last(MAX_SECONDS)", "io"),
         Mutant("only who wants it cancels", "if cancel_on_abort and (", "if ("),
         Mutant("an unanswered trigger is cancelled too", "if run is None and watch.order:", "if False:"),
-        Mutant("cancelling is tried again", "for _ in range(round(MAX_SECONDS / PAUSE)):", "for _ in range(1):"),
+        Mutant("cancelling is tried again", "for _ in range(round(MAX_SECONDS / PAUSE)):", "for _ in range(1):", "tests/test_jobs.py"),
         Mutant("a second signal leaves the last word", "finally:", "except Exception:\n            raise\n        else:"),
     ),
     "_follow/watch.py": (

@@ -52,6 +52,14 @@ class TestOneKey:
             run_with(run_key="daily")
         assert len(job.sent) == 1
 
+    def test_failed_run_with_other_overrides(self, run_with: RunWith, job: PlayedJob) -> None:
+        """A failed run with other overrides is not retried either."""
+        job.outcome = 20
+        run_with({"schema_override": "ci"}, run_key="daily")
+        with pytest.raises(DBTCloudRunKeyException):
+            run_with(run_key="daily", retry_failed=1)
+        assert len(job.sent) == 1
+
     def test_race_with_other_overrides(self, run_with: RunWith, job: PlayedJob) -> None:
         """Of two callers at one moment the later one cancels its run, and says what differs."""
         run_with({"schema_override": "ci"}, run_key="daily", wait_for_outcome=False)
