@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference test-wheel clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference docs release clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -97,7 +97,7 @@ $(VENV)/pages: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[pages]"
 	touch $@
 
-test-pages: $(VENV)/pages
+test-pages: $(VENV)/pages docs
 	$(BIN)/python -m pytest -q tests/pages
 
 # The pictures of the README, from real runs.
@@ -110,13 +110,24 @@ reference: $(VENV)/installed
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.results.reference
 
-# The built wheel, in an environment that has nothing else.
-test-wheel: $(VENV)/installed
+# The site of the docs, in site/. What is broken in it is an error.
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# A wheel and an sdist in dist/: checked, and the wheel, made from the sdist, tried on its own.
+release: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
 	rm -rf dist $(VENV)-wheel
 	$(BIN)/python -m build --outdir dist > /dev/null
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m pytest -q tests/release
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
-	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, DBTCloudClientV2; print('wheel works')"
+	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, __version__; print(__version__, 'works')"
 	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
 # Real engines, each in an environment of its own: exact versions, as pip looks for others for hours.
@@ -145,4 +156,4 @@ test-engines-ci: $(VENV)/installed $(VENV)-airflow/engine
 	$(BIN)/python -m tests.engines airflow --ci --clients ours,ours_deferrable
 
 clean:
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-postgres $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-postgres $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist site sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
-"""Run a dbt Cloud job at the end of a dlt pipeline: once, watched to its end, answered clearly."""
+"""Run a dbt Cloud job at the end of a dlt pipeline: once, with a deadline and clear errors."""
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     )
     from dlt_dbt_cloud.run import DBTCloudNode, DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
     from dlt_dbt_cloud.sources.yml import dbt_sources
+
+    __version__: str
 
 __all__ = [
     "DBTCloudAPIException",
@@ -77,7 +79,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is asked for: dlt imports this package to find our command."""
+    """Imports a public name on first use: dlt imports this package to find our command."""
+    if name == "__version__":
+        return metadata.version("dlt-dbt-cloud")
     if name in __all__:
         for module in (
             "jobs",

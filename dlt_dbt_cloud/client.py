@@ -125,7 +125,10 @@ class DBTCloudClientV2:
             run_id: The failed run.
 
         Raises:
-            What `trigger_job_run` raises.
+            InvalidCredentialsException: If `account_id` or `run_id` is missing or malformed.
+            DBTCloudHTTPException: If the API refuses.
+            DBTCloudNotTriggeredException: If the API stays unavailable, and created no run.
+            DBTCloudTriggerOutcomeUnknownException: If it may have created one.
         """
         failed = self.get_run_status(run_id)
         return self._once(RetryOrder(job_id=failed.job_id, failed_id=failed.id))

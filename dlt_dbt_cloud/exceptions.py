@@ -1,5 +1,6 @@
 """What can go wrong, as a tree. Leaves carry the facts as attributes, messages say what to do.
 
+```text
 DBTCloudException
 ├── InvalidCredentialsException             a setting is missing or malformed: nothing was sent
 ├── DBTCloudJobNotUniqueException           no job, or several, have the configured name
@@ -21,6 +22,7 @@ DBTCloudException
     ├── DBTCloudRunCancelledException       ... a person or dbt Cloud cancelled it
     ├── DBTCloudRunTimedOutException        ... it exceeded the job's own timeout
     └── DBTCloudRunOutcomeUnknownException  ... with a status that this version does not know
+```
 """
 
 from __future__ import annotations

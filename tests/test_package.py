@@ -22,6 +22,11 @@ def test_public_names() -> None:
         dlt_dbt_cloud.run_job  # noqa: B018  # it is asked for
 
 
+def test_version() -> None:
+    """`__version__` is the version of the installed package."""
+    assert dlt_dbt_cloud.__version__ == importlib.metadata.version("dlt-dbt-cloud")
+
+
 def test_every_exception_is_public_and_drawn() -> None:
     """Each exception is in the tree of the docstring, and importable from the package."""
     names = [name for name in vars(exceptions) if name.endswith("Exception")]
