@@ -258,6 +258,17 @@ def test_recovery_names_what_failed(recovery: Samples) -> None:
     assert "PASS=0 WARN=0 ERROR=1 SKIP=2" in failed.split("End of the log")[1]
 
 
+def test_failure_as_shown(recovery: Samples) -> None:
+    """The README shows lines of this failure, in this order, but for numbers."""
+    readme = (SAMPLES.parent / "README.md").read_text()
+    (shown,) = re.findall(
+        r"```text\n(.*?)```", readme[readme.index("explains itself") :], re.DOTALL
+    )
+    lines = [re.sub(r"\d+", "N", line) for line in shown.splitlines()]
+    printed = iter(re.sub(r"\d+", "N", recovery.output).splitlines())
+    assert [line for line in lines if line not in printed] == []
+
+
 def test_recovery_continues_from_the_failed_step(recovery: Samples) -> None:
     """After the data is mended, the second call runs nothing but what failed."""
     after = recovery.output.split("\n== ")[-1]
