@@ -17,8 +17,10 @@ TOKEN: Final = "benchmark"
 
 def ours_config(**settings: Any) -> DBTCloudConfiguration:
     """Returns the settings, whatever the files of the machine say."""
-    explicit = {"api_token": TOKEN, "account_id": "1", "job_id": "1", **settings}
-    return resolve_dbt_cloud_configuration(DBTCloudConfiguration(**explicit))
+    explicit: dict[str, Any] = {"api_token": TOKEN, "account_id": "1", "job_id": "1"}
+    return resolve_dbt_cloud_configuration(
+        DBTCloudConfiguration(**explicit, progress="off", **settings)
+    )
 
 
 def run_ours(api: FakeAPI) -> None:

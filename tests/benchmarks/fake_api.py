@@ -130,7 +130,6 @@ SILENT_FAILURE: Final = Ending(
     body("run_error"),
     body("run_error_related", run_steps=steps_without_logs("run_error_related")),
 )
-TRIGGERED: Final = body("trigger")
 RUNNING: Final = body("run_running", run_duration=ELAPSED)
 NOT_FOUND: Final = json.dumps(sample("404")).encode()
 
@@ -146,6 +145,7 @@ class FakeAPI:
         clock: The clock. A request takes no time on it.
         requests: How many there were.
         polls: When the run was read, up to the answer that told its end.
+        cause: The cause of the last trigger.
     """
 
     ends_at: float
@@ -154,10 +154,13 @@ class FakeAPI:
     clock: Clock = field(default_factory=Clock)
     requests: int = 0
     polls: list[float] = field(default_factory=list)
+    cause: str = ""
 
     def answer(self, request: PreparedRequest) -> Response:
         """Answers a request."""
         self.requests += 1
+        if request.method == "POST":
+            self.cause = str(json.loads(request.body or "{}").get("cause"))
         response = Response()
         response.request, response.url = request, str(request.url)
         response.status_code, content = self._answer(request.method, str(request.url))
@@ -168,7 +171,7 @@ class FakeAPI:
 
     def _answer(self, method: str | None, url: str) -> tuple[int, bytes]:
         if method == "POST":
-            return 200, TRIGGERED
+            return 200, body("trigger", trigger={"cause": self.cause})
         if "/runs/?" in url:
             return 200, history_body(self.history)
         if "/artifacts/" in url:
