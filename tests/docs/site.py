@@ -25,5 +25,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Leaves the text alone of links to files that are no pages: the site doesn't have them."""
+    """Leads links out of docs/ to the pages of the site. Of other links the text stays."""
+    for name, target in PAGES.items():
+        markdown = markdown.replace(f"](../{name}", f"]({target}")
     return re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", markdown)
