@@ -19,14 +19,13 @@ from dlt_dbt_cloud._follow.progress import Display, display_of, shown_many
 from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, Patience, logger
+from dlt_dbt_cloud._io import IO, Patience, ask, logger
 from dlt_dbt_cloud._report import report
 from dlt_dbt_cloud._start import start
 from dlt_dbt_cloud._start.duplicates import settled
 from dlt_dbt_cloud._start.engines import key_of
 from dlt_dbt_cloud._start.job import find_job
-from dlt_dbt_cloud._start.order import Order, RetryOrder, overrides
-from dlt_dbt_cloud._start.select import SELECT_SECONDS, Job, selected
+from dlt_dbt_cloud._start.order import Narrowing, Order, RetryOrder, overrides
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
@@ -83,15 +82,6 @@ class Call:
             return replace(order, tag=load.tag(job_id, changes), since=load.since(), is_shared=True)
         return order
 
-    async def selected(
-        self, order: Order, load: Load | None, known: LoadInfo | Pipeline | None
-    ) -> Order:
-        """Returns an order without what no load has changed since it was built."""
-        patience = Patience(min(self.limits.outage_timeout, SELECT_SECONDS))
-        job = Job(self.io, self.api, order, patience)
-        narrows, skips = self.config.select_loaded, self.config.skip_unchanged
-        return await selected(job, load, known, narrows=narrows, skips=skips)
-
     async def start(self, order: Order) -> DBTCloudRun:
         """Returns the run of an order: an earlier one, a queued one that will do, or a new one."""
         self.watch.order = order
@@ -99,11 +89,14 @@ class Call:
         started = await start(
             self.io, self.api, order, outage_timeout=timeout, may_retry=retries > 0
         )
-        self.watch.took(started, order)
+        if not started.is_skipped:
+            self.watch.took(started, order)
         return started
 
     async def follow(self, started: DBTCloudRun, order: Order | None = None) -> DBTCloudRun:
         """Returns the run when it has finished, if that is to be waited for."""
+        if started.is_skipped:
+            return started
         if self.config.wait_for_outcome:
             follow = Follow(self.io, self.api, self.watch, self.limits, order, self.polls)
             return await follow.to_the_end(started)
@@ -197,7 +190,7 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
     """Does what `run_dbt_cloud_job` does."""
     load = Load.of(load_info) if load_info is not None else None
     if pipeline and load is None:
-        load = await io.call(Load.last_of, pipeline)
+        load = await ask(io, "The destination", Load.last_of, pipeline)
     pipeline = pipeline or getattr(load_info, "pipeline", None)
     if config.notify:
         slack_hook()  # raises now rather than when there is something to tell
@@ -206,12 +199,13 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
         order = await call.order(data, load)
         if config.select_loaded or config.skip_unchanged:
             known = load_info if isinstance(load_info, LoadInfo) else pipeline
-            order = await call.selected(order, load, known)
-        if order.skipped:
-            return DBTCloudRun.skip(order.job_id, order.skipped)
+            narrows, skips = config.select_loaded, config.skip_unchanged
+            order.narrowing = Narrowing(load, known, narrows=narrows, skips=skips)
         found = await call.follow(await call.start(order), order)
         while found.is_cancelled and found.id in order.covering:  # by the caller that created it
             found = await call.follow(await call.start(order), order)
+        if found.is_skipped:
+            return found
         found = await call.retry_failed(found)
         found.load = loaded_tables(load, pipeline)
         return await call.report(found)

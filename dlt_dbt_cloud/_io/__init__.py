@@ -191,6 +191,21 @@ def no_answer(seconds: float) -> DBTCloudConnectionException:
     return DBTCloudConnectionException(message, url="", is_transient=True, may_have_acted=True)
 
 
+async def ask(io: IO, who: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns what somebody else than dbt Cloud answers, who has as long as a request.
+
+    Raises:
+        DBTCloudConnectionException: The answer takes too long.
+    """
+    try:
+        return await io.call(function, *args, **kwargs)
+    except DBTCloudConnectionException as error:
+        problem = str(error).replace("dbt Cloud", who)
+        raise DBTCloudConnectionException(
+            problem, url="", is_transient=True, may_have_acted=False
+        ) from None
+
+
 def backoff() -> Iterator[float]:
     """Yields the seconds between attempts: 1, 2, 4, 8 and then always 10."""
     seconds = 1.0

@@ -5,6 +5,7 @@ from dlt_dbt_cloud._io import IO, Patience, logger
 from dlt_dbt_cloud._start.duplicates import is_queued
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
+from dlt_dbt_cloud._start.select import select
 from dlt_dbt_cloud._start.trigger import Trigger, check_overrides, outcome_unknown, refuse
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
@@ -13,25 +14,37 @@ from dlt_dbt_cloud.run import DBTCloudRun
 async def start(
     io: IO, api: RunsApi, order: Order, *, outage_timeout: float, may_retry: bool = False
 ) -> DBTCloudRun:
-    """Returns the run of an order: an earlier one, one that will do, or a new one.
+    """Returns the run of an order: an earlier one, a queued one that will do, or a new one.
 
-    With `may_retry` a failed run of the order will do, because it is retried.
+    What loads have changed is asked only if the order has no run yet. If there is nothing to build,
+    the run `is_skipped`. With `may_retry` a failed run of the order will do, because it is retried.
     """
-    found = Found([], {}, is_unclear=False)
-    if order.is_shared or order.reuse_queued:
-        try:
-            found = await search(io, api, order, Patience(outage_timeout))
-        except DBTCloudAPIException as error:
-            refuse(api, order, error)
-        if order.is_shared and found.is_unclear:
-            raise outcome_unknown(api, order, "The list of runs doesn't show their causes.")
-        run = _earlier(order, found, may_retry=may_retry) or await _reusable(io, api, order, found)
-        if run:
-            check_overrides(api, order, run)
-            logger.info("Run %d of job %d covers the load: %s", run.id, order.job_id, run.url)
-            return run
+    found = await _found(io, api, order, outage_timeout)
+    run = _earlier(order, found, may_retry=may_retry)
+    nothing = ""
+    if run is None and order.narrowing:
+        nothing = await select(io, api, order, order.narrowing, outage_timeout)
+    if nothing:
+        return DBTCloudRun.skip(order.job_id, nothing)
+    if run := run or await _reusable(io, api, order, found):
+        check_overrides(api, order, run)
+        logger.info("Run %d of job %d covers the load: %s", run.id, order.job_id, run.url)
+        return run
     known = frozenset(run.id for run in found.own)
     return await Trigger(io, api, order, outage_timeout, known).once()
+
+
+async def _found(io: IO, api: RunsApi, order: Order, outage_timeout: float) -> Found:
+    """Returns the runs that may be the order's already, none if there can be none."""
+    if not (order.is_shared or order.reuse_queued):
+        return Found([], {}, is_unclear=False)
+    try:
+        found = await search(io, api, order, Patience(outage_timeout))
+    except DBTCloudAPIException as error:
+        refuse(api, order, error)
+    if order.is_shared and found.is_unclear:
+        raise outcome_unknown(api, order, "The list of runs doesn't show their causes.")
+    return found
 
 
 def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | None:

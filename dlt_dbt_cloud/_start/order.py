@@ -9,10 +9,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from dlt import Pipeline
+from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import TRIGGER_FIELDS, RunsApi
 from dlt_dbt_cloud._values import dict_of
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.run import DBTCloudRun
 
 MAX_CAUSE: Final = 255
@@ -36,6 +40,22 @@ def overrides(trigger: Mapping[str, Any]) -> dict[str, Any]:
     return {name: trigger[name] for name in fields if trigger.get(name) not in (None, "", [])}
 
 
+class Narrowing(NamedTuple):
+    """How a run depends on what loads have changed.
+
+    Attributes:
+        load: The load that the run is for.
+        known: The same with its packages, or the pipeline, whose destination can be asked.
+        narrows: Whether to build only what is downstream of the changed tables.
+        skips: Whether to trigger nothing if no table has changed.
+    """
+
+    load: Load | None
+    known: LoadInfo | Pipeline | None
+    narrows: bool
+    skips: bool
+
+
 @dataclass(kw_only=True)
 class Order:
     """A run of a job.
@@ -50,7 +70,8 @@ class Order:
         since: The earliest time of such a call, if it is not this one.
         window: How old a run of such a call may be, in seconds, instead.
         reuse_queued: Whether a queued run with the same overrides will do.
-        skipped: Why there is nothing to run, empty if there is.
+        narrowing: How it depends on what loads have changed, None if it does not.
+        narrowed: What is different in the request because of that.
         sent_at: When the request was first sent, on the clock of `IO.now`.
         is_open: Whether it was sent, and may have created a run.
         is_ambiguous: Whether an answer to the request was lost.
@@ -66,7 +87,8 @@ class Order:
     since: datetime | None = None
     window: float = 0.0
     reuse_queued: bool = False
-    skipped: str = ""
+    narrowing: Narrowing | None = None
+    narrowed: Mapping[str, Any] = field(default_factory=dict)
     sent_at: float = math.inf
     is_open: bool = False
     is_ambiguous: bool = False
@@ -85,8 +107,9 @@ class Order:
 
     def post(self, api: RunsApi) -> DBTCloudRun:
         """Creates the run, in one request."""
-        cause = tagged(str(self.request.get("cause") or ""), self.tag + self.variant)
-        return api.post_run(self.job_id, {**self.request, "cause": cause})
+        request = {**self.request, **self.narrowed}
+        cause = tagged(str(request.get("cause") or ""), self.tag + self.variant)
+        return api.post_run(self.job_id, {**request, "cause": cause})
 
     def owns(self, run: DBTCloudRun) -> bool | None:
         """Returns whether an order like this created a run, None if the answer doesn't show it."""
@@ -108,7 +131,9 @@ class Order:
         if not self.reuse_queued or self.owns(run) is not False:
             return False
         is_of_job = run.job_id == self.job_id  # a list may ignore the filter
-        return is_of_job and run.is_queued and overrides(run["trigger"]) == overrides(self.request)
+        builds = overrides(run["trigger"])
+        narrowed = overrides({**self.request, **self.narrowed})
+        return is_of_job and run.is_queued and builds in (overrides(self.request), narrowed)
 
 
 @dataclass(kw_only=True)

@@ -1,7 +1,7 @@
-"""Decides which steps to build: those that are downstream of what loads have changed."""
+"""Narrows an order to what is downstream of the tables that loads have changed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final, NamedTuple
 
@@ -9,8 +9,8 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
-from dlt_dbt_cloud._io import IO, Patience, logger, retry
-from dlt_dbt_cloud._start.order import Order, overrides
+from dlt_dbt_cloud._io import IO, Patience, ask, logger, retry
+from dlt_dbt_cloud._start.order import Narrowing, Order, overrides
 from dlt_dbt_cloud._start.select_coverage import History, history, uncovered
 from dlt_dbt_cloud._start.select_destination import WHEN, Dataset, Loaded, asking, datasets_of
 from dlt_dbt_cloud._start.select_sources import Place, Source, Sources
@@ -35,12 +35,12 @@ MAX_NAMED: Final = 10
 
 
 class Selection(NamedTuple):
-    """What is to be built.
+    """What to build.
 
     Attributes:
         why: The reason, as a sentence.
         steps: The steps of the job, narrowed. None if they stay as they are.
-        is_empty: Whether there is nothing to build.
+        is_empty: Whether no table has changed.
         load_ids: The loads that the run will be the first to transform, the newest first.
     """
 
@@ -62,9 +62,40 @@ class Change(NamedTuple):
     tables: set[tuple[Family, frozenset[Place]]]
 
 
+async def select(
+    io: IO, api: RunsApi, order: Order, narrowing: Narrowing, outage_timeout: float
+) -> str:
+    """Narrows an order to what loads have changed. Whatever is unsure builds everything.
+
+    Returns:
+        Why nothing is to be triggered, empty if the order is to run.
+    """
+    job = Job(io, api, order, Patience(min(outage_timeout, SELECT_SECONDS)))
+    try:
+        selection = await _selection(job, narrowing)
+    except (UnsureError, DBTCloudAPIException) as why:
+        selection = Selection(f"Building everything: {str_of(str(why)).rstrip('.')}.")
+    logger.info("%s", selection.why)
+    if selection.is_empty and narrowing.skips:
+        return selection.why
+    steps = {"steps_override": selection.steps} if selection.steps else {}
+    order.narrowed = {"cause": _cause(order, narrowing.load, selection.load_ids), **steps}
+    return ""
+
+
+def _cause(order: Order, load: Load | None, load_ids: Sequence[str]) -> str:
+    """Returns the cause of a run, with the loads that it is the first to transform."""
+    own = str(order.request.get("cause") or "")
+    if load is None or not (load.load_ids or load_ids):
+        return own
+    known = dict.fromkeys([*load.load_ids, *load_ids])
+    cause = load._replace(load_ids=[*known]).cause()
+    return cause if own in ("", load.cause()) else f"{own} ({cause})"
+
+
 @dataclass(frozen=True)
 class Job:
-    """The job that is to run.
+    """The job of an order, as the API knows it.
 
     Attributes:
         io: The world.
@@ -107,7 +138,11 @@ class Job:
         raise UnsureError(f"none of the last {len(runs)} runs built everything and succeeded")
 
     async def steps(self, past: History) -> list[str]:
-        """Returns the steps of the job, which must be those of its last full run."""
+        """Returns the steps of the job.
+
+        Raises:
+            UnsureError: They are not those of its last full run.
+        """
         if given := overrides(self.order.request).get("steps_override"):
             return [str(step) for step in given]
         get, related = self.api.get_run_status, ("job", "run_steps")
@@ -119,50 +154,13 @@ class Job:
         return [str(step) for step in steps]
 
     async def sources(self, past: History) -> Sources:
-        """Returns the sources of the project as the last successful run has read them."""
+        """Returns the sources of the project as the last successful run read them."""
         get = self.api.get_artifact
         return Sources(await retry(self.io, self.patience, get, past.last.id, "manifest.json"))
 
 
-async def selected(
-    job: Job, load: Load | None, known: LoadInfo | Pipeline | None, *, narrows: bool, skips: bool
-) -> Order:
-    """Returns the order without what no load has changed since it was built.
-
-    Whatever is unsure builds everything.
-
-    Args:
-        job: The job.
-        load: The load that the run is for.
-        known: The same with its packages, or the pipeline, whose destination can be asked.
-        narrows: Whether the steps are to be narrowed.
-        skips: Whether a run is to be skipped if there is nothing to build.
-    """
-    try:
-        selection = await _selection(job, load, known, narrows=narrows)
-    except (UnsureError, DBTCloudAPIException) as why:
-        selection = Selection(f"Building everything: {str_of(str(why)).rstrip('.')}.")
-    logger.info("%s", selection.why)
-    request = {**job.order.request, "cause": _cause(job.order, load, selection.load_ids)}
-    if narrows and selection.steps:
-        request["steps_override"] = selection.steps
-    skipped = selection.why if skips and selection.is_empty else ""
-    return replace(job.order, request=request, skipped=skipped)
-
-
-def _cause(order: Order, load: Load | None, load_ids: Sequence[str]) -> str:
-    """Returns the cause of a run, with the loads that it is the first to transform."""
-    own = str(order.request.get("cause") or "")
-    if load is None or not (load.load_ids or load_ids):
-        return own
-    known = dict.fromkeys([*load.load_ids, *load_ids])
-    cause = load._replace(load_ids=[*known]).cause()
-    return cause if own in ("", load.cause()) else f"{own} ({cause})"
-
-
-async def _selection(
-    job: Job, load: Load | None, known: LoadInfo | Pipeline | None, *, narrows: bool
-) -> Selection:
+async def _selection(job: Job, narrowing: Narrowing) -> Selection:
+    load, known = narrowing.load, narrowing.known
     if load is None or known is None:
         raise UnsureError("no pipeline is passed that knows its destination")
     load_info = known if isinstance(known, LoadInfo) else _last_load_info(known, load)
@@ -170,15 +168,15 @@ async def _selection(
     past = await job.history()
     steps = await job.steps(past)
     own = changed_families(load_info) if load_info else {}
-    change = await job.io.call(_change, own, datasets, past, steps)
+    change = await ask(job.io, "the destination", _change, own, datasets, past, steps)
     load_ids = [loaded.load_id for loaded in sorted(change.loads, key=WHEN, reverse=True)]
     sources = await job.sources(past)
     changed = _sources(sources, change)
     if not changed:
-        is_new = not load.load_ids or not {*load.load_ids}.isdisjoint(load_ids)
-        why = f"Nothing to build: no table has changed since run {past.last.id}."
-        return Selection(why, is_empty=is_new, load_ids=load_ids)
-    if not narrows:
+        what = "Nothing to build" if narrowing.skips else "Building everything"
+        why = f"{what}: no table has changed since run {past.last.id}."
+        return Selection(why, is_empty=True, load_ids=load_ids)
+    if not narrowing.narrows:
         why = f"Building everything: {len(changed)} source tables have changed."
         return Selection(why, load_ids=load_ids)
     narrowed = _narrowed(steps, sources, changed)

@@ -1,7 +1,7 @@
 """Which tables a load has changed, as its packages tell."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
@@ -26,21 +26,6 @@ class Family(NamedTuple):
 
     schema_name: str
     tables: tuple[str, ...]
-
-
-def changed_tables(load_info: Any) -> list[str] | None:
-    """Returns the tables that a load has changed, with all that are nested in them.
-
-    Args:
-        load_info: What `pipeline.run` returns.
-
-    Returns:
-        Names as in the schema. None if there are no packages to tell.
-    """
-    if not isinstance(load_info, LoadInfo):
-        return None
-    changed = set[Family]().union(*changed_families(load_info).values())
-    return sorted({table for family in changed for table in family.tables})
 
 
 def changed_families(load_info: LoadInfo) -> dict[str, set[Family]]:

@@ -12,11 +12,18 @@ import pytest
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun, run_dbt_cloud_job
+from dlt_dbt_cloud import (
+    DBTCloudClientV2,
+    DBTCloudConnectionException,
+    DBTCloudRun,
+    _io,
+    run_dbt_cloud_job,
+)
 from dlt_dbt_cloud._start import select_coverage
 from dlt_dbt_cloud._start.select_steps import UnsureError
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
+from tests.results.shared import Clock
 from tests.select.shop import customers, orders, pipeline_in, source_of
 
 ORDERS = "source:shop.items+ source:shop.orders+"
@@ -237,8 +244,26 @@ class TestCovered:
         """A second call for a load returns its run, whatever was built meanwhile."""
         first = world.call(load := world.load(orders(2)))
         world.call(world.load(customers(2)))
-        assert world.call(load).id == first.id
         assert world.call(load, skip_unchanged=True).id == first.id
+        (world.folder / "shop.duckdb").unlink()  # the destination is not asked again
+        before = len(world.cloud.requests)
+        assert world.call(load).id == first.id
+        paths = [request.path for request in world.cloud.requests[before:]]
+        assert not any("manifest" in path for path in paths)
+
+    def test_queued_run(self, dlt_world: Path) -> None:
+        """With `reuse_queued` a queued run of the whole job will do."""
+        artifacts = {"manifest.json": MANIFEST, "run_results.json": {"results": []}}
+        clock = Clock()
+        job = ScriptedJob("Nightly", [(0, 3), (100, 10)], artifacts=artifacts)
+        with LocalDBTCloud(jobs=[job], clock=clock) as cloud:
+            world = World(cloud, dlt_world, [], artifacts)
+            world.client.trigger_run(cloud.jobs[0].id)
+            clock.time = 100
+            world.client.trigger_run(cloud.jobs[0].id)
+            queued = world.client.trigger_run(cloud.jobs[0].id)
+            settings = {"reuse_queued": True, "wait_for_outcome": False}
+            assert world.call(world.load(orders(1)), **settings).id == queued.id
 
 
 class TestUnsure:
@@ -287,6 +312,12 @@ class TestUnsure:
         assert world.built(pipeline.run(orders(2))) is EVERYTHING
         assert "the destination can't be asked which loads came before" in log.text
 
+    def test_slow_destination(self) -> None:
+        """A destination that does not answer in time is named, not dbt Cloud."""
+        asked = _io.ask(_io.Blocking(0.01), "the destination", threading.Event().wait, 1)
+        with pytest.raises(DBTCloudConnectionException, match=r"^the destination gave"):
+            _io.run(asked)
+
     def test_locked(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """Nor can a database that is not there any more."""
         load_info = world.load(orders(2))
@@ -294,10 +325,9 @@ class TestUnsure:
         assert world.built(load_info) is EVERYTHING
         assert "can't be asked which loads came before" in log.text
 
-    @pytest.mark.parametrize("load_info", [None])
-    def test_no_load(self, world: World, load_info: Any, log: pytest.LogCaptureFixture) -> None:
+    def test_no_load(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """A call that knows of no load builds everything, and skips nothing."""
-        assert world.built(load_info, skip_unchanged=True) is EVERYTHING
+        assert world.built(None, skip_unchanged=True) is EVERYTHING
         assert "Building everything: no pipeline is passed that knows its destination." in log.text
 
 

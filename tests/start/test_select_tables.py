@@ -9,7 +9,7 @@ import pytest
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema.typing import TWriteDispositionConfig
 
-from dlt_dbt_cloud._start.select_tables import changed_tables, leaves_trace
+from dlt_dbt_cloud._start.select_tables import changed_families, leaves_trace
 from tests.select.shop import pipeline_in, source_of
 
 Load = Callable[..., LoadInfo]
@@ -32,6 +32,12 @@ def pipeline(dlt_world: Path) -> dlt.Pipeline:
 
 
 BOTH = ["orders", "orders__items"]
+
+
+def changed_tables(load_info: LoadInfo) -> list[str]:
+    """Returns the tables of the families that a load has changed."""
+    found = changed_families(load_info).values()
+    return sorted({table for of_load in found for family in of_load for table in family.tables})
 
 
 @pytest.mark.parametrize(
@@ -97,9 +103,3 @@ def test_empty_table_without_a_trace(pipeline: dlt.Pipeline) -> None:
     assert changed_tables(load_info) == []
     pipeline.run([{"id": 2}], table_name="customers")  # the trace is now of another load
     assert changed_tables(load_info) == BOTH
-
-
-@pytest.mark.parametrize("load_info", [None, {"loads_ids": ["1.5"]}, "{}"])
-def test_no_packages(load_info: Any) -> None:
-    """Without the packages of a load it is not known what it has changed."""
-    assert changed_tables(load_info) is None
