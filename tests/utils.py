@@ -37,17 +37,28 @@ SAMPLE_OF = {1: "run_queued", 3: "run_running", 20: "run_error", 30: "run_cancel
 TOKEN = "dbtc_5eCrEt-T0k3n_0123456789"
 
 
+class Sleeps(list[float]):
+    """How long each sleep took, and all of them."""
+
+    total = 0.0
+
+    def append(self, seconds: float) -> None:
+        """Adds a sleep."""
+        super().append(seconds)
+        self.total += seconds
+
+
 @dataclass(frozen=True)
 class JumpingIO:
     """An IO in virtual time: a sleep takes none, and a call is a call."""
 
     deadline: float = math.inf
-    sleeps: list[float] = field(default_factory=list)
+    sleeps: Sleeps = field(default_factory=Sleeps)
     start: float = 1000.0
 
     def now(self) -> float:
         """Returns the time at which the clock stands."""
-        return self.start + sum(self.sleeps)
+        return self.start + self.sleeps.total
 
     def until(self, deadline: float) -> Self:
         """Returns the same with an earlier deadline, on the same clock."""

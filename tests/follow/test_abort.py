@@ -1,13 +1,14 @@
 """How a call is ended from outside: real signals in a process of its own, a real stalled socket."""
 
 import json
+import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -18,41 +19,13 @@ from dlt_dbt_cloud import (
     DBTCloudWaitTimeoutException,
     run_dbt_cloud_job,
 )
+from tests.follow.script import script
 from tests.http.wire import Behaviour, WireServer, envelope, http, stall, trickle
 from tests.utils import JOB_ID, RUN_ID, TOKEN, configured, list_of, sample
 
-PROGRAM = """
-import json, os, signal, sys, threading
-from dlt_dbt_cloud import DBTCloudConfiguration, run_dbt_cloud_job
-
-class TimeLimit(Exception):
-    pass
-
-class HardTimeLimit(BaseException):
-    pass
-
-def alarm(*_):
-    raise globals()[name]
-
-def call():
-    try:
-        run_dbt_cloud_job(DBTCloudConfiguration(**settings))
-    except BaseException as error:
-        os.write(1, (type(error).__name__ + chr(10)).encode())
-
-name, settings = sys.argv[1], json.loads(sys.argv[2])
-signal.signal(signal.SIGALRM, alarm)
-before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-threads = [threading.Thread(target=call) for _ in range(2 if name == "threads" else 0)]
-for thread in threads:
-    thread.start()
-call()
-for thread in threads:
-    thread.join()
-after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-assert after == before
-"""
-"""A script that calls, and prints how each call ended."""
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.follow.script"])
+"""Starts processes in no time: it forks them from one that has imported the package."""
 
 
 class Cloud(WireServer):
@@ -106,18 +79,17 @@ class Script:
 
     Args:
         cloud: Where it calls.
-        name: What it does: `threads`, or which exception its alarm raises.
+        name: What it does, see `script`.
         settings: Settings of its calls.
     """
 
     def __init__(self, cloud: Cloud, name: str = "", **settings: Any) -> None:
-        argv = [name, json.dumps({**cloud.settings, **settings})]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        (out, its_out), (err, its_err) = FORKS.Pipe(duplex=False), FORKS.Pipe(duplex=False)
+        arguments = (name, {**cloud.settings, **settings}, its_out, its_err)
+        self.process = FORKS.Process(target=script, args=arguments)
+        with its_out, its_err:
+            self.process.start()
+        self._out, self._err = (os.fdopen(os.dup(pipe.fileno())) for pipe in (out, err))
 
     def __enter__(self) -> Self:
         """Runs."""
@@ -126,21 +98,31 @@ class Script:
     def __exit__(self, *_: object) -> None:
         """Leaves no process behind."""
         self.process.kill()
-        self.process.communicate()
+        self.process.join()
+        self._out.close()
+        self._err.close()
+
+    def send(self, number: int) -> None:
+        """Sends a signal."""
+        assert self.process.pid
+        os.kill(self.process.pid, number)
 
     def signalled(self, number: int, within: float) -> list[str]:
         """Sends a signal, and returns how the calls ended. They must do so in time."""
         start = time.monotonic()
-        self.process.send_signal(number)
-        out, err = self.process.stdout, self.process.stderr
-        assert out is not None
-        assert err is not None
-        first = out.readline()
+        self.send(number)
+        first = self._out.readline()
         assert time.monotonic() - start < within
-        # Not `communicate`, which would miss what `readline` has buffered.
-        outcomes, self.err = (first + out.read()).split(), err.read()
-        assert self.process.wait(10) == 0, self.err
+        outcomes, self.err = (first + self._out.read()).split(), self._err.read()
+        self.process.join(10)
+        assert self.process.exitcode == 0, self.err
         return outcomes
+
+
+@pytest.fixture(autouse=True)
+def path_of_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the process that is forked find the tests: it starts with the first script."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
 
 
 REATTACH = f"To reattach: get_dbt_cloud_run_status(run_id={RUN_ID})"
@@ -180,7 +162,7 @@ def test_second_signal() -> None:
     """A second signal ends the cancellation at once, and the last line says where the run is."""
     with Cloud(POLL, CANCEL) as cloud, Script(cloud, cancel_on_abort=True) as script:
         assert cloud.stalled[POLL].wait(20)
-        script.process.send_signal(signal.SIGINT)
+        script.send(signal.SIGINT)
         assert cloud.stalled[CANCEL].wait(5)
         assert script.signalled(signal.SIGINT, within=1) == ["KeyboardInterrupt"]
         assert script.err.strip().endswith(REATTACH)

@@ -308,10 +308,10 @@ class TestManyRuns:
         self, client: DBTCloudClientV2, api: responses.RequestsMock
     ) -> None:
         """The API takes 100 at a time."""
-        self.world(api, {n: ["run_success"] for n in range(1, 251)})
-        runs = watch_all(client, configured(), [a_run(n) for n in range(1, 251)])
-        assert len(runs) == 250
-        assert [len(ids) for ids in self.looks(api)] == [100, 100, 50]
+        self.world(api, {n: ["run_success"] for n in range(1, 102)})
+        runs = watch_all(client, configured(), [a_run(n) for n in range(1, 102)])
+        assert len(runs) == 101
+        assert [len(ids) for ids in self.looks(api)] == [100, 1]
 
     def test_failure_does_not_stop_the_others(
         self,

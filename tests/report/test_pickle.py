@@ -113,7 +113,7 @@ def test_answer() -> None:
 def test_other_process() -> None:
     """A run goes to another process and back, and what it raises there comes out here."""
     run = failed_run()
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("forkserver")) as pool:
         back = pool.submit(copy.copy, run).result()
         with pytest.raises(DBTCloudRunFailedException) as caught:
             pool.submit(DBTCloudRun.raise_on_failure, run).result()
