@@ -131,11 +131,11 @@ release: $(VENV)/installed
 	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
 # Real engines, each in an environment of its own: exact versions, as pip looks for others for hours.
+IN_tests := flask waitress pytest hypothesis responses
 IN_airflow := "apache-airflow==3.3.2" apache-airflow-providers-dbt-cloud $(IN_tests)
 IN_airflow2 := "apache-airflow==2.11.0" "flask-session<0.6" "marshmallow<4" $(IN_tests)
 IN_dagster := "dagster==1.13.27" "dagster-webserver==1.13.27" "dagster-dbt==0.29.27" ".[local-duckdb]"
 IN_prefect := "prefect==3.9.1" "prefect-dbt==0.7.25" ".[local-duckdb]"
-IN_tests := flask waitress pytest hypothesis responses
 ENGINES := airflow dagster prefect
 
 $(VENV)-%/engine: pyproject.toml

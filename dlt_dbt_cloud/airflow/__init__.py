@@ -7,11 +7,13 @@ Needs Airflow 2.10 or newer. Settings are found like everywhere in this package,
 connection of type `dbt_cloud`, as the official provider stores it.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from dlt_dbt_cloud.airflow.operator import DBTCloudRunJobOperator, DBTCloudRunLink
-from dlt_dbt_cloud.airflow.sensor import DBTCloudRunSensor
-from dlt_dbt_cloud.airflow.trigger import DBTCloudRunTrigger
+if TYPE_CHECKING:
+    from dlt_dbt_cloud.airflow.operator import DBTCloudRunJobOperator, DBTCloudRunLink
+    from dlt_dbt_cloud.airflow.sensor import DBTCloudRunSensor
+    from dlt_dbt_cloud.airflow.trigger import DBTCloudRunTrigger
 
 __all__ = [
     "DBTCloudRunJobOperator",
@@ -21,11 +23,24 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is asked for: Airflow calls `get_provider_info` as it starts.
+
+    An import of Airflow would fail then, and Airflow with it.
+    """
+    if name in __all__:
+        for module in ("operator", "sensor", "trigger"):
+            found = vars(import_module(f"{__name__}.{module}"))
+            if name in found:
+                return found[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def get_provider_info() -> dict[str, Any]:
     """Returns what Airflow must know to show the link of the operator."""
     return {
         "package-name": "dlt-dbt-cloud",
         "name": "dlt dbt Cloud",
-        "description": __doc__,
-        "extra-links": [f"{DBTCloudRunLink.__module__}.{DBTCloudRunLink.__name__}"],
+        "description": "Runs dbt Cloud jobs as tasks.",
+        "extra-links": ["dlt_dbt_cloud.airflow.operator.DBTCloudRunLink"],
     }

@@ -1,10 +1,9 @@
 """Settings of an operator: its arguments, and an Airflow connection of type `dbt_cloud`."""
 
-import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 from dlt.common.configuration.specs.base_configuration import extract_inner_hint
@@ -14,9 +13,6 @@ from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud.airflow._compat import BaseHook
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, resolve_dbt_cloud_configuration
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 SETTINGS: Final = tuple(
     # The web page shows arguments, so the token is none. The run is an argument of the sensor.
     name
@@ -24,20 +20,6 @@ SETTINGS: Final = tuple(
     if name not in {"api_token", "run_id"}
 )
 """The settings that an operator takes as arguments."""
-
-
-def takes_settings(init: Callable[P, T]) -> Callable[P, T]:
-    """Adds all settings to the signature of an `__init__`: Airflow and `help()` read it there."""
-    signature = inspect.signature(init)
-    *own, variadic = signature.parameters.values()
-    settings = (
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
-        for name in SETTINGS
-        if name not in signature.parameters
-    )
-    changed = signature.replace(parameters=[*own, *settings, variadic])
-    init.__signature__ = changed  # type: ignore[attr-defined]
-    return init
 
 
 def resolve(

@@ -1,9 +1,11 @@
 """What the operator and the sensor share: settings, and the wait in the triggerer."""
 
+import inspect
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
+from dlt_dbt_cloud.airflow._compat import DEFERRABLE
 from dlt_dbt_cloud.airflow._settings import SETTINGS, log_to_task, resolve
 from dlt_dbt_cloud.airflow.trigger import DBTCloudRunTrigger, cancel
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
@@ -11,19 +13,31 @@ from dlt_dbt_cloud.exceptions import DBTCloudException
 from dlt_dbt_cloud.jobs import get_dbt_cloud_run_status
 from dlt_dbt_cloud.run import DBTCloudRun
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class WaitsForRun:
     """Part of an operator that waits for a run. Its settings are attributes, so templates work."""
 
-    dbt_cloud_conn_id: str | None
     execution_timeout: Any
     own_run: DBTCloudConfiguration | None = None
     """How to cancel the run, if this task may."""
 
-    def set_settings(self, settings: Mapping[str, Any]) -> None:
-        """Sets all settings as attributes, None if they were not given."""
-        for name in SETTINGS:
-            setattr(self, name, settings.get(name))
+    def __init__(
+        self,
+        *,
+        dbt_cloud_conn_id: str | None = None,
+        deferrable: bool = DEFERRABLE,
+        raise_on_failure: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        settings = {name: kwargs.pop(name, None) for name in SETTINGS}
+        super().__init__(**kwargs)
+        for name, value in {**settings, "raise_on_failure": raise_on_failure}.items():
+            setattr(self, name, value)
+        self.dbt_cloud_conn_id = dbt_cloud_conn_id
+        self.deferrable = deferrable
 
     def config(self, **more: Any) -> DBTCloudConfiguration:
         """Returns all settings, once the templates are rendered."""
@@ -71,3 +85,16 @@ def as_json(run: DBTCloudRun) -> dict[str, Any]:
     """Returns a run for other tasks, without its logs: they may be large, and are in the log."""
     steps = [{k: v for k, v in step.items() if "logs" not in k} for step in run.steps]
     return {**run, "run_steps": steps}
+
+
+def takes_settings(init: Callable[P, T]) -> Callable[P, T]:
+    """Adds the shared arguments to the signature of an `__init__`: Airflow and `help()` read it."""
+    settings = {
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for name in SETTINGS
+    }
+    shared, own = inspect.signature(WaitsForRun.__init__), inspect.signature(init)
+    parameters = {**settings, **shared.parameters, **own.parameters}.values()
+    in_order = sorted(parameters, key=lambda parameter: parameter.kind)
+    init.__signature__ = own.replace(parameters=in_order)  # type: ignore[attr-defined]
+    return init

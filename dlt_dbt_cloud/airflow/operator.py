@@ -6,9 +6,9 @@ from typing import Any
 
 from dlt_dbt_cloud._call import follow_run
 from dlt_dbt_cloud._call.world import carry_out
-from dlt_dbt_cloud.airflow._compat import DEFERRABLE, BaseOperator, BaseOperatorLink, Context, XCom
-from dlt_dbt_cloud.airflow._settings import SETTINGS, takes_settings
-from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json
+from dlt_dbt_cloud.airflow._compat import BaseOperator, BaseOperatorLink, Context, XCom
+from dlt_dbt_cloud.airflow._settings import SETTINGS
+from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json, takes_settings
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.jobs import run_dbt_cloud_job
 from dlt_dbt_cloud.run import DBTCloudRun
@@ -57,21 +57,11 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
         *,
         load_info: Any = None,
         run_key: str = "auto",
-        dbt_cloud_conn_id: str | None = None,
-        deferrable: bool = DEFERRABLE,
-        raise_on_failure: bool = True,
         cancel_on_abort: bool = True,
         **kwargs: Any,
     ) -> None:
-        settings = {name: kwargs.pop(name) for name in SETTINGS if name in kwargs}
-        super().__init__(**kwargs)
+        super().__init__(run_key=run_key, cancel_on_abort=cancel_on_abort, **kwargs)
         self.load_info = load_info
-        self.dbt_cloud_conn_id = dbt_cloud_conn_id
-        self.deferrable = deferrable
-        self.set_settings(settings)
-        self.run_key = run_key
-        self.raise_on_failure = raise_on_failure
-        self.cancel_on_abort = cancel_on_abort
 
     @property
     def pipeline_name(self) -> str | None:

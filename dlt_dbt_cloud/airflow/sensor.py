@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dlt_dbt_cloud.airflow._compat import DEFERRABLE, BaseSensorOperator, Context, PokeReturnValue
-from dlt_dbt_cloud.airflow._settings import SETTINGS, takes_settings
-from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json
+from dlt_dbt_cloud.airflow._compat import BaseSensorOperator, Context, PokeReturnValue
+from dlt_dbt_cloud.airflow._settings import SETTINGS
+from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json, takes_settings
 from dlt_dbt_cloud.jobs import get_dbt_cloud_run_status
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -26,24 +26,9 @@ class DBTCloudRunSensor(WaitsForRun, BaseSensorOperator):  # type: ignore[misc] 
     ui_color = "#ff694a"
 
     @takes_settings
-    def __init__(
-        self,
-        *,
-        run_id: Any,
-        dbt_cloud_conn_id: str | None = None,
-        deferrable: bool = DEFERRABLE,
-        raise_on_failure: bool = True,
-        cancel_on_abort: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        settings = {name: kwargs.pop(name) for name in SETTINGS if name in kwargs}
-        super().__init__(**kwargs)
+    def __init__(self, *, run_id: Any, cancel_on_abort: bool = False, **kwargs: Any) -> None:
+        super().__init__(cancel_on_abort=cancel_on_abort, **kwargs)
         self.run_id = run_id
-        self.dbt_cloud_conn_id = dbt_cloud_conn_id
-        self.deferrable = deferrable
-        self.set_settings(settings)
-        self.raise_on_failure = raise_on_failure
-        self.cancel_on_abort = cancel_on_abort
 
     def execute(self, context: Context) -> Any:
         """Waits."""

@@ -25,6 +25,11 @@ from airflow import DAG  # noqa: E402  # Airflow reads its home when it is impor
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob  # noqa: E402
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets Airflow and its packages warn: what they use of each other is none of our business."""
+    config.addinivalue_line("filterwarnings", "default")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def database() -> Iterator[None]:
     """The tables of Airflow."""
