@@ -110,7 +110,8 @@ def test_call_that_is_cancelled() -> None:
     """Of two calls that poll one run, the other gets it when one is cancelled."""
 
     async def poll() -> DBTCloudRun:
-        polls = SharedPolls(Asyncio(), Runs())
+        api: Any = Runs()
+        polls = SharedPolls(Asyncio(), api)
         first, second = (asyncio.create_task(polls.get_run_status(5)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
