@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._io import IO, Patience, retry
 from dlt_dbt_cloud._start.order import Order
+from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud.run import DBTCloudRun
 
 SLACK: Final = timedelta(minutes=10)
@@ -60,6 +61,7 @@ async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Foun
     recent = [r for r in runs.values() if since is None or (r.created_at or since) >= since]
     own: dict[int, DBTCloudRun] = {}
     for run in recent:
-        if order.owns(run) or run.get("retrying_run_id") in own:  # a retry has another cause
+        retried = int_of(run.get("retrying_run_id"))  # a retry has another cause
+        if order.owns(run) or retried in own:
             own[run.id] = run
     return Found(list(own.values()), runs, any(order.owns(run) is None for run in recent))

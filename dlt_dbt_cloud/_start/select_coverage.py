@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from dlt_dbt_cloud._start.order import overrides
 from dlt_dbt_cloud._start.select_destination import Loaded
 from dlt_dbt_cloud._start.select_steps import UnsureError, narrow, sources_in
+from dlt_dbt_cloud._values import int_of, str_of
 from dlt_dbt_cloud._values.load import CLOCK_SKEW, Load
 from dlt_dbt_cloud.run import DBTCloudRun
 
@@ -39,7 +40,7 @@ class History(NamedTuple):
 
     def check_project(self) -> None:
         """Raises an `UnsureError` if runs since the full one had another version of the project."""
-        shas = {run.get("git_sha") for run in [self.full, *self.later]} - {None}
+        shas = {str_of(run.get("git_sha")) for run in [self.full, *self.later]} - {""}
         if len(shas) > 1:
             raise UnsureError(
                 f"the project has changed since run {self.full.id}, the last full one"
@@ -64,7 +65,7 @@ def history(runs: Sequence[DBTCloudRun], request: Any) -> History | None:
     for place, run in enumerate(runs, start=1):
         trigger = run.get("trigger")
         if run.is_success or run.id in finished:
-            finished |= {run.id, run.get("retrying_run_id") or run.id}
+            finished |= {run.id, int_of(run.get("retrying_run_id")) or run.id}
         if not isinstance(trigger, dict) or place_of(trigger) != place_of(request):
             continue
         is_retry = run.get("retrying_run_id") or trigger.get("cause_category") == "rerun"

@@ -52,7 +52,7 @@ class Manifest:
             for key, entry in dict_of(manifest.get("sources")).items()
             if isinstance(entry, dict)
         }
-        self.project_name = dict_of(manifest.get("metadata")).get("project_name")
+        self.project_name = str_of(dict_of(manifest.get("metadata")).get("project_name")) or None
 
     def about(self, unique_id: str) -> Row:
         """Returns what the results of a node lack."""
@@ -75,7 +75,10 @@ class Manifest:
     def _source_rows(self) -> Iterator[Row]:
         sources = self._source_names
         found: dict[str, set[str]] = {}
-        graph = {key: [it for it in of if it in self.rows] for key, of in self._parents.items()}
+        graph = {
+            key: [it for it in of if isinstance(it, str) and it in self.rows]
+            for key, of in self._parents.items()
+        }
         try:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError:  # it is no manifest of dbt

@@ -12,25 +12,22 @@ from . import (
     duplicates,
     history,
     importing,
-    known_jobs,
     local_cloud,
     many_runs,
     memory,
-    polls,
     select,
     sharing,
+    summary,
 )
 
 SECTIONS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "detection": detection.report,
-    "known_jobs": known_jobs.report,
     "many_runs": many_runs.report,
     "awaited": awaited.report,
     "duplicates": duplicates.report,
     "sharing": sharing.report,
     "history": history.report,
     "importing": importing.report,
-    "polls": polls.report,
     "memory": memory.report,
     "local_cloud": local_cloud.report,
     "select": select.report,
@@ -38,11 +35,17 @@ SECTIONS: Final[dict[str, Callable[[], Iterator[str]]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Prints the sections of the given names, by default all. Returns the exit code."""
+    """Prints the sections of the given names, by default all. Returns the exit code.
+
+    With `--write` the table in docs/reliability.md is measured and written instead.
+    """
+    logging.disable()  # the failed runs that are simulated are no news
+    if names == ["--write"]:
+        summary.write()
+        return 0
     if unknown := set(names).difference(SECTIONS):
         sys.stderr.write(f"No section {', '.join(unknown)}. There are {', '.join(SECTIONS)}.\n")
         return 2
-    logging.disable()  # the failed runs that are simulated are no news
     for name in names or SECTIONS:
         started = time.monotonic()
         for line in SECTIONS[name]():

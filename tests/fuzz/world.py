@@ -112,10 +112,7 @@ class World:
 
     def receive(self, method: str, url: str, _: int, **content: Any) -> str:
         """Answers a request like `Transport._receive`, without a socket."""
-        kind, body = self.answer(method, urlsplit(url).path, content.get("json"))
-        self.kinds.add(kind)
-        change = self.changes.get(kind)
-        text = self.everything or (change(body) if change else json.dumps(body))
+        text = self.everything or self.answer(method, urlsplit(url).path, content.get("json"))
         if self.status != 200:
             answer = requests.Response()
             answer.status_code = self.status
@@ -123,7 +120,14 @@ class World:
             raise http_exception(without_token(answer, method, url, body, str))
         return text
 
-    def answer(self, method: str, path: str, content: Any) -> tuple[str, Any]:
+    def answer(self, method: str, path: str, content: Any) -> str:
+        """Returns the answer to a request, changed if a test wants that."""
+        kind, body = self._right(method, path, content)
+        self.kinds.add(kind)
+        change = self.changes.get(kind)
+        return change(body) if change else json.dumps(body)
+
+    def _right(self, method: str, path: str, content: Any) -> tuple[str, Any]:
         """Returns what kind of request it is, and the right body."""
         path, _, last = path.strip("/").rpartition("/")
         if method == "POST":

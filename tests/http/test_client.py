@@ -365,12 +365,6 @@ class TestDropIn:
             client.post_endpoint(f"{client.accounts_url}/jobs/1/run", {"cause": "x"})
         assert bodies(api) == [{"cause": "x"}]
 
-    def test_exception(self) -> None:
-        """The exception is found where dlt's helper has it."""
-        from dlt_dbt_cloud.client import InvalidCredentialsException as found  # noqa: N813, PLC0415
-
-        assert found is InvalidCredentialsException
-
 
 def test_token_of_the_right_client(api: responses.RequestsMock) -> None:
     """Two clients in one process don't mix their tokens."""

@@ -1,16 +1,13 @@
 """Where settings come from, and what malformed ones get."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import dlt
-import dlt.helpers.dbt_cloud as seed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dlt_dbt_cloud as ours
 from dlt_dbt_cloud import DBTCloudConfiguration, InvalidCredentialsException
 from dlt_dbt_cloud.configuration import (
     TRIGGER_FIELDS,
@@ -314,20 +311,3 @@ class TestTriggerRequest:
             InvalidCredentialsException, match=r"Invalid `data`: .*Expected a dict of overrides"
         ):
             configured().trigger_request(data)  # type: ignore[arg-type]
-
-
-def test_signatures_of_dlts_helper() -> None:
-    """Parameters that the helper has keep their order and their defaults: a drop-in."""
-    names = ("run_dbt_cloud_job", "get_dbt_cloud_run_status", "DBTCloudClientV2")
-    for name in names:
-        theirs = inspect.signature(getattr(seed, name)).parameters.values()
-        for before, now in zip(theirs, _positional(getattr(ours, name)), strict=True):
-            assert before.name == now.name
-            if before.default is not inspect.Parameter.empty:
-                assert before.default == now.default
-
-
-def _positional(function: Callable[..., object]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(function).parameters.values()
-    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p for p in parameters if p.kind in named]
