@@ -155,7 +155,7 @@ MUTANTS: Final = {
         Mutant("a finished run is not in progress", "if run is not None and run.in_progress:", "if run is not None:"),
     ),
     "_io/__init__.py": (
-        Mutant("nothing is retried without end", "if left <= 0: raise", "if left <= -1e6:\n                raise"),
+        Mutant("nothing is retried without end", "if left <= 0: raise", "if left <= -1e6:\n                raise", "tests/follow/test_wait.py"),
     ),
     "_report/__init__.py": (
         Mutant("a reading that lags does not take the outcome back", "run = related if related.status == run.status else run", "run = related"),
