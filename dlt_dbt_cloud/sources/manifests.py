@@ -127,6 +127,8 @@ class Manifests:
                 manifest = await self._read(io, api, run)
                 if manifest is None:
                     return None
+                same = (it for it in self._known.values() if it.id == manifest.id)
+                manifest = next(same, manifest)  # each takes megabytes
                 self._known = dict([*self._known.items(), (key, manifest)][-KEPT:])
             return self._known[key]
 

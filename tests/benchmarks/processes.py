@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def serving(module: str, argument: Path | str) -> Iterator[tuple[int, str]]:
+def serving(module: str, *arguments: Path | str) -> Iterator[tuple[int, str]]:
     """Runs a server of this package. Yields its process id and the line that it prints first."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.{module}", argument],
+        [sys.executable, "-m", f"{__package__}.{module}", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

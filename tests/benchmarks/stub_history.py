@@ -1,7 +1,8 @@
 """A server on loopback with a history of runs that it makes up as it goes.
 
-`python -m tests.benchmarks.stub_history RUNS` prints its port, and serves until its standard input
-is closed. Each run has four steps, of which the last has built 200 nodes.
+`python -m tests.benchmarks.stub_history RUNS PROJECT` prints its port, and serves until its
+standard input is closed. Each run has four steps, of which the last has built 200 nodes. PROJECT
+is the number of nodes in the manifest, of 10 kB each.
 """
 
 import json
@@ -17,6 +18,7 @@ from .stub import Handler, serve
 NODES: Final = 200
 PLACE: Final = 4_000_000_000_000_000_000
 """Stands for the id of a run in the bodies."""
+SOURCE: Final = "source.flights.raw.flights"
 CODE: Final = "select flights.*, weather.wind_speed from flights left join weather using (hour)\n"
 CAUSE: Final = "dlt pipeline flights loaded dataset nyc: 1795458706.2138786 [dlt:0011223344556677]"
 
@@ -61,8 +63,8 @@ def results_body() -> bytes:
     return json.dumps({**results, "results": [node(index) for index in range(NODES)]}).encode()
 
 
-def manifest_body() -> bytes:
-    """Returns a `manifest.json` of the nodes."""
+def manifest_body(count: int) -> bytes:
+    """Returns a `manifest.json` of so many nodes. Each ten of them are a chain."""
     nodes = {
         f"model.flights.model_{index}": {
             "resource_type": "model",
@@ -70,14 +72,15 @@ def manifest_body() -> bytes:
             "original_file_path": f"models/model_{index}.sql",
             "config": {"materialized": "table"},
             "tags": ["nightly"],
-            "depends_on": {"nodes": ["source.flights.raw.flights"]},
-            "raw_code": CODE,
+            "depends_on": {"nodes": [f"model.flights.model_{index - 1}" if index % 10 else SOURCE]},
+            "raw_code": 60 * CODE,
+            "compiled_code": 60 * CODE,
         }
-        for index in range(NODES)
+        for index in range(count)
     }
     source = {"source_name": "raw", "name": "flights", "resource_type": "source"}
     metadata = {"project_name": "flights"}
-    sources = {"source.flights.raw.flights": source}
+    sources = {SOURCE: source}
     return json.dumps({"metadata": metadata, "nodes": nodes, "sources": sources}).encode()
 
 
@@ -88,7 +91,7 @@ class History(Handler):
     run: ClassVar[bytes] = run_body()
     item: ClassVar[bytes] = item_body()
     results: ClassVar[bytes] = results_body()
-    manifest: ClassVar[bytes] = manifest_body()
+    manifest: ClassVar[bytes]
 
     def answer(self) -> bytes:
         """Returns a list of runs, a run, or what it has built."""
@@ -111,5 +114,5 @@ class History(Handler):
 
 
 if __name__ == "__main__":
-    History.last = int(sys.argv[1])
+    History.last, History.manifest = int(sys.argv[1]), manifest_body(int(sys.argv[2]))
     serve(History)

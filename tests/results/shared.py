@@ -1,7 +1,7 @@
 """What the tests of the source share."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dlt_dbt_cloud.sources.schema import (
     RUN_STEPS,
     RUNS,
 )
+from dlt_dbt_cloud.sources.tables import Table
 from tests.utils import ACCOUNT, sample
 
 ROOT = Path(__file__).parents[2]
@@ -76,9 +77,11 @@ def run_ids(pipeline: dlt.Pipeline) -> list[int]:
     return [row[0] for row in rows(pipeline, "select run_id from dbt_cloud_runs order by run_id")]
 
 
-def contents(pipeline: dlt.Pipeline) -> dict[str, list[tuple[Any, ...]]]:
+def contents(
+    pipeline: dlt.Pipeline, tables: Iterable[Table] = TABLES
+) -> dict[str, list[tuple[Any, ...]]]:
     """Returns all rows, without the columns that dlt adds."""
-    columns = {table.name: ", ".join(table.columns) for table in TABLES}
+    columns = {table.name: ", ".join(table.columns) for table in tables}
     return {
         name: rows(pipeline, f"select {columns[name]} from {name} order by all")  # noqa: S608
         for name in columns

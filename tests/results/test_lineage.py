@@ -41,6 +41,7 @@ def test_lineage(dlt_world: Path) -> None:
         lost = pipeline.run(orders(2)).loads_ids
         for run in (first, second):
             load_results(dlt_world / "shop", cloud, run)
+    assert first["git_sha"] == second["git_sha"] is not None
     whole, narrow = (load.loads_ids[0] for load in loads)
     found = [row[:5] for row in rows(pipeline, sql("loads_to_models"))]
     assert {row[2:] for row in found if row[0] == narrow} == {

@@ -134,7 +134,7 @@ def worlds(models: list[Model]) -> Iterator[World]:
 
 
 @settings(
-    max_examples=4,
+    max_examples=1,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -26,8 +26,9 @@ TERMS = ["source:shop.orders+", "source:crm+"]
 LIST = """
 import json, sys
 from dbt.cli.main import dbtRunner
+dbt = dbtRunner(manifest=dbtRunner().invoke(["--quiet", "parse"]).result)
 for selects in json.load(sys.stdin):
-    found = dbtRunner().invoke(["--quiet", "ls", "--output", "name", *selects]).result
+    found = dbt.invoke(["--quiet", "ls", "--output", "name", *selects]).result
     print(json.dumps(sorted(found or [])))
 """
 

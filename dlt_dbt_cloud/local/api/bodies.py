@@ -93,7 +93,7 @@ class Writer(Objects):
             "status": int(run.status),
             "dbt_version": overrides.dbt_version_override or self.dbt_version,
             "git_branch": overrides.git_branch,
-            "git_sha": overrides.git_sha,
+            "git_sha": overrides.git_sha or run.version,
             "status_message": run.status_message,
             "owner_thread_id": None,
             "executed_by_thread_id": f"dbt-run-{run.id}" if run.started_at else None,

@@ -22,6 +22,7 @@ from dlt_dbt_cloud.local.runners.packages import Packages
 from dlt_dbt_cloud.local.runners.parsed import keep, kept
 from dlt_dbt_cloud.local.runners.plan import Planned, plan
 from dlt_dbt_cloud.local.runners.trouble import explain, is_locked
+from dlt_dbt_cloud.local.runners.version import version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
 from dlt_dbt_cloud.local.state.records import Run, Step
 from dlt_dbt_cloud.local.state.world import World
@@ -84,6 +85,7 @@ class DBTExecution:
             self.world.finish(self.run, *ending)
 
     def _steps(self) -> tuple[Status, str | None]:
+        self.run.version = version_of(Path(self.job.project_dir))
         self.world.start(self.run)
         self._deadline = _deadline(self._timeout)
         planned = list(plan(self.run, self.job))

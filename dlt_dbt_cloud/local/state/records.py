@@ -106,6 +106,8 @@ class Run:
     dequeued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    version: str | None = None
+    """What stands for the commit: a digest of the project when the run began."""
     steps: list[Step] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """The commands that a failing step kept from running."""
