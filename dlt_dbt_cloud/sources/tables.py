@@ -70,19 +70,23 @@ class Table(NamedTuple):
         }
 
     def items(self, rows: list[Row]) -> Iterator[Any]:
-        """Yields rows to dlt. DuckDB gets them as a Parquet file, if pyarrow is installed.
+        """Yields rows to dlt. Without rows the table is created all the same, to be joined.
 
-        It takes gigabytes to parse so many INSERT statements, and dlt takes longer to normalize
-        rows than it took to read them.
+        DuckDB gets them as a Parquet file, if pyarrow is installed: it takes gigabytes to parse so
+        many INSERT statements, dlt takes longer to normalize rows than it took to read them, and an
+        empty file of JSON can't be loaded.
         """
         caps = Container()[DestinationCapabilitiesContext]
         formats = {*(caps.supported_loader_file_formats or ())}
         is_duckdb = caps.preferred_loader_file_format == "insert_values" and "jsonl" in formats
-        if rows and is_duckdb and find_spec("pyarrow"):
+        nothing = dlt.mark.materialize_table_schema()
+        if not (is_duckdb and find_spec("pyarrow")):
+            yield rows or nothing
+        elif rows:
             with TemporaryDirectory() as folder:
                 yield self._parquet(Path(folder) / "rows.parquet", rows, caps)
-        else:  # without rows the table is created all the same, to be joined
-            yield rows or dlt.mark.materialize_table_schema()
+        else:
+            yield dlt.mark.with_hints(nothing, dlt.mark.make_hints(file_format="parquet"))
 
     def _parquet(self, path: Path, rows: list[Row], caps: DestinationCapabilitiesContext) -> Any:
         """Returns a file for dlt, with the columns that dlt would add."""

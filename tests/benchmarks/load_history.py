@@ -1,7 +1,7 @@
 """Loads a history of runs, and prints what each step of the pipeline took, as JSON.
 
 `python -m tests.benchmarks.load_history URL FOLDER FORMAT`: FORMAT is that of the files that DuckDB
-loads: `parquet`, `jsonl` or `insert_values`.
+loads: `parquet`, `jsonl` or `insert_values`. DuckDB takes what memory it may, so it is limited.
 """
 
 import json
@@ -9,17 +9,20 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import dlt
 from dlt.common.destination import TLoaderFileFormat
 from dlt.destinations import duckdb
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.sql_client import SqlClientBase
 
 from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud.sources import dbt_cloud_source
 
 from .processes import peak
+
+DUCKDB_MEMORY: Final = "200MB"
 
 
 def measured(step: Callable[[], object]) -> list[float]:
@@ -38,10 +41,12 @@ def count(client: SqlClientBase[Any], table: str) -> int:
 
 def main(url: str, folder: str, file_format: TLoaderFileFormat) -> None:
     """Loads the history into a DuckDB in the folder."""
-    destination = duckdb(f"{folder}/history.duckdb")
+    limit = {"memory_limit": DUCKDB_MEMORY}
+    credentials = DuckDbCredentials(f"{folder}/history.duckdb", global_config=limit)
+    destination = duckdb(credentials)
     pipeline = dlt.pipeline("history", folder, destination=destination, dataset_name="dbt")
-    credentials = DBTCloudConfiguration(api_token="benchmark", account_id="1", base_api_url=url)
-    source = dbt_cloud_source(credentials=credentials, all_jobs=True)
+    config = DBTCloudConfiguration(api_token="benchmark", account_id="1", base_api_url=url)
+    source = dbt_cloud_source(credentials=config, all_jobs=True)
     before = peak()
     steps = {
         "extract": measured(lambda: pipeline.extract(source, loader_file_format=file_format)),
