@@ -39,6 +39,14 @@ def test_table_of_engines() -> None:
     assert variables <= set(re.findall(r"`([A-Z_]+)`", table))
 
 
+def test_airflow_starts() -> None:
+    """Airflow asks for the facts of the package as it starts: telling them imports no Airflow."""
+    code = "import sys, dlt_dbt_cloud.airflow as a; a.get_provider_info(); print([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'airflow'" not in done.stdout
+    assert "'dlt'" not in done.stdout
+
+
 def test_leave_and_look_later() -> None:
     """A scheduler triggers, leaves, and later learns from the exit code how the run has ended."""
     (block,) = re.findall(r"```sh\n(dlt .*?)```", PAGE, re.DOTALL)

@@ -5,12 +5,14 @@ A retry by the engine keeps the key; clearing a task, or starting the workflow a
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._io import logger
 
 AUTO: Final = "auto"
+COUNTING: Final = threading.Lock()
 
 
 class Host(NamedTuple):
@@ -94,13 +96,22 @@ def _dagster() -> list[Any]:
 
 
 def _prefect() -> list[Any]:
-    """Returns what names a task of a flow run, or the flow run."""
+    """Returns what names a call of a task in a flow run, or the flow run.
+
+    A retried flow run calls its tasks again, under new ids: it is their order that names them.
+    """
     from prefect.context import FlowRunContext, TaskRunContext  # noqa: PLC0415  # as above
 
-    task = TaskRunContext.get()
+    flow, task = FlowRunContext.get(), TaskRunContext.get()
     if task is None:
-        return [FlowRunContext.get().flow_run.id]
-    return [task.task_run.flow_run_id, task.task_run.task_key, task.task_run.dynamic_key]
+        return [flow.flow_run.id]
+    if flow is None:
+        return [task.task_run.id]
+    name, calls = task.task_run.task_key, flow.task_run_dynamic_keys  # of this try of the flow run
+    with COUNTING:  # mapped tasks run in threads
+        earlier = sum(key.startswith(f"{name}/") for key in calls)
+        number = calls.setdefault(f"{name}/{task.task_run.id}", earlier)
+    return [task.task_run.flow_run_id, name, number]
 
 
 IN_PROCESS: Final[Mapping[str, Callable[[], list[Any]]]] = {

@@ -78,5 +78,4 @@ def log_to_task() -> None:
     if not any(isinstance(handler, _ToRoot) for handler in logger.handlers):
         logger.addHandler(_ToRoot())
     logger.propagate = False
-    if not logger.isEnabledFor(logging.INFO):
-        logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)  # dlt sets the level of its own logger later, when it starts

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
+from tests.engines.cloud import connection
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -44,12 +45,6 @@ def drive(cloud: LocalDBTCloud, client: str, home: Path) -> Any:
     """Returns what the script of a client reports. Its own Python runs it."""
     settings = cloud.settings()
     host = cloud.url.removeprefix("http://")
-    connection = {
-        "conn_type": "dbt_cloud",
-        "host": host,
-        "login": settings["account_id"],
-        "password": settings["api_token"],
-    }
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -60,7 +55,7 @@ def drive(cloud: LocalDBTCloud, client: str, home: Path) -> Any:
         "LOCAL_PROJECT": str(cloud.jobs[0].project_id),
         "LOCAL_ENVIRONMENT": str(cloud.jobs[0].environment_id),
         "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": connection(cloud, host),
         "PREFECT_HOME": str(home / "prefect"),
         "DO_NOT_TRACK": "1",
     }

@@ -1,11 +1,10 @@
 """Airflow's own scheduler, triggerer, DAG processor and API server, on SQLite."""
 
-import json
 import sqlite3
 from contextlib import closing, suppress
 from typing import Any, ClassVar
 
-from tests.engines.cloud import until
+from tests.engines.cloud import connection, until
 from tests.engines.engine import SUBJECTS, Engine, EngineWork, free_port
 
 
@@ -14,6 +13,12 @@ class AirflowWork(EngineWork):
 
     engine: "Airflow"
     _dag_run_id = 0
+
+    @property
+    def connection(self) -> str:
+        """Airflow's connection to the dbt Cloud."""
+        is_ours = self.client.startswith("ours")
+        return connection(self.cloud, self.cloud.url if is_ours else self.https)
 
     @property
     def is_possible(self) -> bool:
@@ -110,24 +115,10 @@ class Airflow(Engine):
         }
         return {
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-            **{f"AIRFLOW_CONN_{name.upper()}": self._connection(name) for name in self.works},
+            **{f"AIRFLOW_CONN_{name.upper()}": it.connection for name, it in self.works.items()},
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW_HOME": str(self.home),
         }
-
-    def _connection(self, name: str) -> str:
-        """Returns a connection as the official provider stores it."""
-        work = self.works[name]
-        settings = work.cloud.settings()
-        is_ours = work.client.startswith("ours")
-        return json.dumps(
-            {
-                "conn_type": "dbt_cloud",
-                "host": work.cloud.url if is_ours else work.https,
-                "login": settings["account_id"],
-                "password": settings["api_token"],
-            }
-        )
 
     def boot(self) -> None:
         """Starts all components."""

@@ -105,8 +105,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def connection(settings: dict[str, str], host: str) -> str:
+def connection(cloud: LocalDBTCloud, host: str) -> str:
     """Returns an Airflow connection as the official provider stores it."""
+    settings = cloud.settings()
     return json.dumps(
         {
             "conn_type": "dbt_cloud",

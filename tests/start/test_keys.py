@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -118,6 +118,27 @@ class TestEngines:
         """Two tries of one piece of work have one run."""
         monkeypatch.setenv("AWS_BATCH_JOB_ID", "ef3d:1")
         assert run_with(run_key="auto").id == run_with(run_key="auto").id
+
+    def test_calls_of_a_prefect_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A retried flow run has the keys of the try before, under new ids, one for each call."""
+        context = ModuleType("prefect.context")
+        monkeypatch.setitem(sys.modules, "prefect", ModuleType("prefect"))
+        monkeypatch.setitem(sys.modules, "prefect.context", context)
+
+        def keys_of_a_try(*ids: int) -> list[str | None]:
+            flow = SimpleNamespace(task_run_dynamic_keys={"load": 0})
+            context.FlowRunContext = SimpleNamespace(get=lambda: flow)  # type: ignore[attr-defined]
+            found = []
+            for it in ids:
+                run = SimpleNamespace(id=it, task_key="transform", flow_run_id="f")
+                task = SimpleNamespace(get=lambda run=run: SimpleNamespace(task_run=run))
+                context.TaskRunContext = task  # type: ignore[attr-defined]
+                found.append(engine_key({}))
+            return found
+
+        first, second = "prefect/f/transform/0", "prefect/f/transform/1"
+        assert keys_of_a_try(11, 12, 11) == [first, second, first]
+        assert keys_of_a_try(13, 14) == [first, second]
 
     def test_outside_of_a_task(
         self, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture

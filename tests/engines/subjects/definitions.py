@@ -13,7 +13,6 @@ from dagster import (
     JobDefinition,
     OpExecutionContext,
     RetryPolicy,
-    in_process_executor,
     job,
     op,
 )
@@ -60,15 +59,15 @@ def make(name: str, work: dict[str, Any]) -> JobDefinition:
 
     @op(out=DynamicOut(str), name=f"{name}_items")
     def items() -> Iterator[DynamicOutput[str]]:
-        (HOME / f"{name}.pid").write_text(str(os.getpid()))
         for number in range(work["copies"]):
             yield DynamicOutput(f"schema_{number}", mapping_key=str(number))
 
     @op(retry_policy=RetryPolicy(max_retries=work["retries"], delay=1), name=f"{name}_job")
     def transform(context: OpExecutionContext, schema: str) -> int:
+        (HOME / f"{name}.pid").write_text(str(os.getpid()))
         return run_job(work, schema)
 
-    @job(name=name, executor_def=in_process_executor, tags=tags)
+    @job(name=name, tags=tags)
     def everything() -> None:
         items().map(transform)
 
