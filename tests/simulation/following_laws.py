@@ -181,6 +181,12 @@ def last_line_is_true(simulation: Simulation) -> Iterator[str]:
             continue
         if not _agrees(caller.error, last, bool(posts_of(caller))):
             yield f"{caller.name} raises {caller.error!r}, but says {last!r}"
+        read = [
+            r.value for r in caller.requests if r.op == "get_run_status" and r.arrived < math.inf
+        ]
+        over = {str(run.id) for run in read if run is not None and run.is_complete}
+        if reattach and reattach[1] in over:
+            yield f"{caller.name} has read that its run is over, but says {last!r}"
         yield from _abort_line(simulation, caller, last)
 
 

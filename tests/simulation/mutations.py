@@ -150,7 +150,7 @@ MUTANTS: Final = {
         Mutant("a second signal leaves the last word", "finally:", "except Exception:\n            raise\n        else:"),
     ),
     "_follow/watch.py": (
-        Mutant("runs of others are not cancelled", "self.is_own = run.id not in order.covering", "self.is_own = True"),
+        Mutant("runs of others are not cancelled", "self.is_own = run.id not in order.covering", "self.is_own = True", STARTS),
         Mutant("a run that may exist is told of", "if run is None and order is not None and order.is_open:", "if False:"),
         Mutant("a finished run is not in progress", "if run is not None and run.in_progress:", "if run is not None:"),
     ),

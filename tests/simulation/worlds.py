@@ -216,7 +216,7 @@ def aborted(choices: Choices) -> World:
     spell = Spell(0, FOREVER, ALL, [*LOST, *READ_FATES], choices.pick((0, 20, 60)))
     return World(
         "aborted",
-        _habits(choices),
+        _habits(choices, durations=(choices.pick((5.0, 150.0, 180.0)),)),
         [
             Spec(
                 is_load=choices.chance(50),
