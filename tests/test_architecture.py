@@ -1,13 +1,16 @@
 """The house: which room may import which, and how large a room may be."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import dlt_dbt_cloud
+from tests.simulation.invariants import INVARIANTS
 
+NAME = re.compile(r"`([^`]+)`")
 PACKAGE = Path(dlt_dbt_cloud.__file__).parent
 GROUND = {"_api", "_io", "run", "exceptions", "_values"}
 STEPS = {"_start", "_follow", "_report"}
@@ -91,3 +94,17 @@ def test_modules_and_functions_are_short(path: Path) -> None:
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
             assert lines <= 30, node.name
+
+
+def test_promises_name_their_tests() -> None:
+    """Each law and each test that the table of promises names exists."""
+    tests = Path(__file__).parent
+    page = (tests.parent / "docs" / "architecture.md").read_text()
+    table = page.partition("| | promise | tests |")[2]
+    named = [name for row in table.splitlines()[2:] for name in NAME.findall(row.split("|")[3])]
+    assert len(named) > 40
+    laws = {law.__name__ for law in INVARIANTS}
+    for name in named:
+        file, _, test = name.partition("::")
+        path = tests / file
+        assert name in laws or f"def {test or 'test_'}" in path.read_text(), name

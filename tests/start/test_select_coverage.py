@@ -1,8 +1,13 @@
 """Which runs count as having built what."""
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dlt_dbt_cloud._start.select_coverage import history
+import pytest
+
+from dlt_dbt_cloud._start.select_coverage import history, uncovered
+from dlt_dbt_cloud._start.select_destination import Loaded
+from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.run import DBTCloudRun
 
 
@@ -26,3 +31,20 @@ def test_retry_of_a_full_run() -> None:
     past = history([listed(3, 10, retrying_run_id=2), listed(2, 20), listed(1, 10)], {})
     assert past
     assert past.full.id == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "is_covered"),
+    [("dbt build --select source:shop+", True), ("dbt build --select orders", False)],
+)
+def test_run_of_other_steps(step: str, is_covered: bool) -> None:
+    """A run with steps that are not the job's, narrowed to sources, covers no load."""
+    at = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    cause = Load("shop", "raw", ["1767312000.5"]).cause()
+    trigger = {"cause": cause, "steps_override": [step]}
+    run = listed(2, 10, trigger=trigger, created_at=str(at + timedelta(minutes=1)))
+    full = listed(1, 10, created_at="2026-01-01 00:00:00")
+    load = Loaded("1767312000.5", "shop", at, "")
+    past = history([run, full], {})
+    assert past
+    assert uncovered([load], past, ["dbt build"]) == ([] if is_covered else [load])
