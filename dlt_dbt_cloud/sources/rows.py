@@ -42,10 +42,11 @@ class RunRow(Row):
         self.steps, self.nodes, self.is_refused, self["load_error"] = [], [], False, None
         self.freshness, self.manifest = [], None
 
-    def take_nodes(self) -> list[Row]:
-        """Returns the nodes, and lets go of them: they are many."""
-        nodes, self.nodes = self.nodes, []
-        return nodes
+    def take(self, part: str) -> list[Row]:
+        """Returns the loads, steps, nodes or freshness of the run, and lets go of them."""
+        rows: list[Row] = getattr(self, part)
+        setattr(self, part, [])
+        return rows
 
     def tell(self, error: DBTCloudRunError) -> None:
         """Takes why the run failed before its first node."""

@@ -172,3 +172,5 @@ FRESHNESS: Final = Table(
         "execution_time": ("double", "Seconds that dbt spent on it."),
     },
 )
+OF_MANIFEST: Final = (NODES, NODE_PARENTS, NODE_SOURCES)
+"""The tables that are filled from manifests."""

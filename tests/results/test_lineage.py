@@ -72,6 +72,11 @@ def test_details(dlt_world: Path) -> None:
     with LocalDBTCloud(jobs=[job]) as cloud:
         run = run_dbt_cloud_job(cloud.credentials, load_info=load)
         load_results(dlt_world / "shop", cloud, run)
+    timed = """
+    select count(*), bool_and(abs(epoch(finished_at - started_at) - execution_time) < 1)
+    from dbt_cloud_node_results
+    """
+    assert rows(pipeline, timed) == [(len(MODELS) + 1, True)]
     columns = "attached_node, path, severity, compile_finished_at <= execute_started_at"
     of_test = f"select {columns} from dbt_cloud_node_results where resource_type = 'test'"  # noqa: S608
     assert rows(pipeline, of_test) == [(None, "models/sources.yml", "ERROR", True)]

@@ -1,7 +1,6 @@
 """Runs, steps and node results as tables: what is in them, nothing skipped, nothing doubled."""
 
 import logging
-import shutil
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -25,7 +24,7 @@ from dlt_dbt_cloud import (
 from dlt_dbt_cloud._start.order import tagged
 from dlt_dbt_cloud._values import moment
 from dlt_dbt_cloud._values.load import Load
-from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
+from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
 from dlt_dbt_cloud.sources.reading import load_causes
 from dlt_dbt_cloud.sources.rows import node_values, nodes_in, run_row, step_row
@@ -46,7 +45,7 @@ from tests.results.shared import (
     step,
     triggered,
 )
-from tests.utils import ACCOUNT, RUN_ID, SAMPLES, TOKEN, configured
+from tests.utils import ACCOUNT, RUN_ID, TOKEN, configured
 
 
 class TestOneRun:
@@ -450,24 +449,3 @@ class TestSettings:
         told = "".join(traceback.format_exception(info.value)) + repr(source) + str(source)
         assert TOKEN not in told
         assert TOKEN not in caplog.text
-
-
-def test_real_dbt(dlt_world: Path, pipeline: dlt.Pipeline) -> None:
-    """What dbt really writes is loaded: models and tests, their times and what they are called."""
-    project = dlt_world / "tiny_dbt"
-    shutil.copytree(SAMPLES / "local" / "tiny_dbt", project)
-    env = {"TINY_DATABASE": str(dlt_world / "tiny.duckdb")}
-    load_info = pipeline.run([{"carrier": "UA"}], table_name="airlines")
-    with LocalDBTCloud(jobs=[DBTJob(project, env=env, generate_docs=True)]) as cloud:
-        run = run_dbt_cloud_job(cloud.credentials, load_info=load_info, raise_on_failure=True)
-        pipeline.run(dbt_cloud_source(run=run, credentials=cloud.credentials))
-    found = rows(pipeline, FROM_LOADS_TO_MODELS)
-    assert [(row[0], row[2], row[3]) for row in found] == [
-        (load_info.loads_ids[0], "numbers", "success"),
-        (load_info.loads_ids[0], "doubled", "success"),
-    ]
-    timed = """
-    select count(*), bool_and(abs(epoch(finished_at - started_at) - execution_time) < 1)
-    from dbt_cloud_node_results
-    """
-    assert rows(pipeline, timed) == [(3, True)]
