@@ -68,7 +68,7 @@ class Follow:
         self.last_io = io.until(limits.deadline + LAST_POLL)
         self.api, self.watch, self.limits = api, watch, limits
         self.polls = polls or api  # may share requests with the polls of other calls
-        self.order = order if order and order.needs_looks else None
+        self.order = order if order and order.may_have_others else None
         self.started = self.look_at = io.now()
 
     async def to_the_end(self, run: DBTCloudRun) -> DBTCloudRun:

@@ -1,4 +1,4 @@
-"""How a run comes to be: the load has it already, a queued one will do, or it is triggered."""
+"""Starts a run: the load may have one already, a queued one may do, or a new one is triggered."""
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, Patience, logger
@@ -35,7 +35,7 @@ async def start(
 
 
 async def _found(io: IO, api: RunsApi, order: Order, outage_timeout: float) -> Found:
-    """Returns the runs that may be the order's already, none if there can be none."""
+    """Returns the runs of the job, nothing if none of them can be the order's."""
     if not (order.is_shared or order.reuse_queued):
         return Found([], {}, is_unclear=False)
     try:
@@ -48,7 +48,7 @@ async def _found(io: IO, api: RunsApi, order: Order, outage_timeout: float) -> F
 
 
 def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | None:
-    """Returns the run that an order, or an equal one, has already."""
+    """Returns the run that an equal order has created, None if it has to run anew."""
     covering = [found.runs[run_id] for run_id in order.covering if run_id in found.runs]
     live = [run for run in [*found.own, *covering] if run.in_progress or run.is_success]
     retried = found.own[-1:] if may_retry else []
@@ -56,7 +56,7 @@ def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | No
 
 
 async def _reusable(io: IO, api: RunsApi, order: Order, found: Found) -> DBTCloudRun | None:
-    """Returns a queued run of another that will see the load."""
+    """Returns a queued run of another caller that will see the load, None if there is none."""
     for run in filter(order.reuses, found.runs.values()):
         if await is_queued(io, api, run):
             order.covering.add(run.id)

@@ -15,7 +15,7 @@ from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each look for the own run in the list, which lags."""
+"""Seconds before each search for the own run in the list, which lags."""
 
 
 def judge(
@@ -41,11 +41,11 @@ def judge(
 async def settle(
     io: IO, api: RunsApi, order: Order, followed: DBTCloudRun
 ) -> tuple[DBTCloudRun, bool]:
-    """Looks once for other runs of the order, and cancels those in the queue.
+    """Searches once for other runs of the order, and cancels those in the queue.
 
     Returns:
-        The run to follow, and False if another look should come soon: the list doesn't show the run
-        that was followed so far, or a duplicate couldn't be cancelled.
+        The run to follow, and False to search again soon: the list doesn't show the run that was
+        followed so far, or a duplicate couldn't be cancelled.
     """
     try:
         found = await search(io, api, order, Patience(0.0))
@@ -69,8 +69,8 @@ async def settle(
 
 
 async def settled(io: IO, api: RunsApi, order: Order, run: DBTCloudRun) -> DBTCloudRun:
-    """Returns the run on which all callers settle, once the list shows the own one."""
-    for pause in PAUSES if order.needs_looks else ():
+    """Returns the run on which all callers settle, as soon as the list shows the own one."""
+    for pause in PAUSES if order.may_have_others else ():
         await io.sleep(pause)
         run, is_settled = await settle(io, api, order, run)
         if is_settled:
@@ -87,7 +87,7 @@ async def is_queued(io: IO, api: RunsApi, run: DBTCloudRun) -> bool:
 
 
 async def _cancel(io: IO, api: RunsApi, run: DBTCloudRun, followed: DBTCloudRun) -> bool:
-    """Cancels a run, and returns whether the API confirmed that. The next look tries again."""
+    """Cancels a run. Returns False if the API didn't confirm it: the next search tries again."""
     try:
         await io.call(api.cancel_run, run.id)
     except DBTCloudAPIException as error:

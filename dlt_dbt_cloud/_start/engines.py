@@ -1,4 +1,4 @@
-"""The key of the piece of work that this process is a try of, as orchestrators name it.
+"""The key that an orchestrator gives to the work of this process: `run_key="auto"`.
 
 A retry by the engine keeps the key; clearing a task, or starting the workflow anew, changes it.
 """
@@ -16,7 +16,7 @@ COUNTING: Final = threading.Lock()
 
 
 class Host(NamedTuple):
-    """An engine that tells a process by environment variables what it is a try of.
+    """An engine that names the work of a process in environment variables.
 
     Attributes:
         name: The engine.
@@ -52,12 +52,12 @@ def key_of(run_key: str | None) -> str | None:
     if key:
         logger.info("run_key is %s", key)
     else:
-        logger.info("run_key = auto: this process runs in no engine that tells what it is a try of")
+        logger.info("run_key = auto: this process runs in no engine that names its work")
     return key
 
 
 def engine_key(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Returns the key that the innermost engine gives to this piece of work, None if none does."""
+    """Returns the key that the innermost engine gives to the work, None if none does."""
     for name, read in IN_PROCESS.items():
         if name in sys.modules:
             try:
@@ -119,4 +119,4 @@ IN_PROCESS: Final[Mapping[str, Callable[[], list[Any]]]] = {
     "dagster": _dagster,
     "airflow": _airflow,
 }
-"""Engines that tell it in the process of the task itself, by the package that it has imported."""
+"""Engines that name the work in the process of a task, by the package that it has imported."""

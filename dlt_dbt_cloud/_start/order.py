@@ -1,4 +1,4 @@
-"""What is to be created exactly once: a run of a job, or the retry of a failed run.
+"""An order: the run of a job, or the retry of a failed run, to be created exactly once.
 
 The API has no idempotency key, so the trigger of a run carries a tag in its `cause`. The tag comes
 first: there it survives if the cause is cut, and it has no character that is ever escaped.
@@ -35,7 +35,7 @@ def tagged(cause: str, tag: str) -> str:
 
 
 def overrides(trigger: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a request, or the trigger of a run, makes different from the job."""
+    """Returns the overrides in a request, or in the trigger of a run."""
     fields = (name for name in TRIGGER_FIELDS if name != "cause")
     return {name: trigger[name] for name in fields if trigger.get(name) not in (None, "", [])}
 
@@ -96,7 +96,7 @@ class Order:
     doubles: set[int] = field(default_factory=set)
 
     @property
-    def needs_looks(self) -> bool:
+    def may_have_others(self) -> bool:
         """Whether there may be other runs of the order."""
         return self.is_shared or self.is_ambiguous or self.reuse_queued
 
@@ -117,7 +117,7 @@ class Order:
         return self.tag in cause if isinstance(cause, str) else None
 
     def difference(self, run: DBTCloudRun) -> str:
-        """Returns which overrides a run of the same key has instead, "" if it has the same."""
+        """Returns how the overrides of a run with the same key differ, "" if they don't."""
         cause = str(dict_of(run.get("trigger")).get("cause"))
         if not self.variant or self.tag not in cause or self.tag + self.variant in cause:
             return ""
@@ -127,7 +127,7 @@ class Order:
         return ", ".join(shown) or "other overrides"
 
     def reuses(self, run: DBTCloudRun) -> bool:
-        """Returns True if a run of another, as listed, will do: it is queued, and sees the load."""
+        """Returns True if a listed run of another caller will do: it waits in the queue."""
         if not self.reuse_queued or self.owns(run) is not False:
             return False
         is_of_job = run.job_id == self.job_id  # a list may ignore the filter

@@ -1,4 +1,4 @@
-"""Searches the runs of a job for those of an order, on no one's clock but the API's."""
+"""Searches the runs of a job for those of an order, by the API's clock alone."""
 
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -10,10 +10,10 @@ from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud.run import DBTCloudRun
 
 SLACK: Final = timedelta(minutes=10)
-"""How much further back than necessary the search goes."""
+"""How much further back the search goes than necessary."""
 
 YEAR: Final = 366 * 86400.0
-"""Seconds that a window has at most."""
+"""Maximum length of a window in seconds."""
 
 
 class Found(NamedTuple):

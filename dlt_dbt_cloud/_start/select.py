@@ -22,7 +22,7 @@ from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
 SELECT_SECONDS: Final = 60.0
-"""How long errors are retried at most: everything can be built instead."""
+"""How long errors are retried at most. Then everything is built."""
 
 MAX_RUNS: Final = 500
 """How many runs are searched for a full one at most."""
@@ -206,7 +206,7 @@ def _change(
     past: History,
     steps: Sequence[str],
 ) -> Change:
-    """Returns what has changed, as the destination has it. It may take a while."""
+    """Returns what has changed, as the destination knows it. It may take a while."""
     since = (past.full.created_at or datetime.now(timezone.utc)) - CLOCK_SKEW
     pending: list[Loaded] = []
     tables: set[tuple[Family, frozenset[Place]]] = set()
@@ -228,10 +228,10 @@ def _change(
 def _sources(sources: Sources, change: Change) -> set[Source]:
     """Returns the sources that have changed.
 
-    The results of runs, which our own source loads, are no reason to build if they are none.
+    The tables of our own source count only if they are sources.
 
     Raises:
-        UnsureError: A table is none, and none of those nested in it either.
+        UnsureError: A table is no source, nor is one of those nested in it.
     """
     changed: set[Source] = set()
     for family, places in change.tables:

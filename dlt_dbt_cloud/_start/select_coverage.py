@@ -1,4 +1,4 @@
-"""Which loads the runs of a job have transformed already."""
+"""Finds the loads that no run of a job has transformed yet."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime

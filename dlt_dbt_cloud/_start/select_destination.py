@@ -1,4 +1,4 @@
-"""What the destination knows of loads: which there were, and what they have changed."""
+"""Asks the destination which loads there were, and what they have changed."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ class Dataset:
     """A dataset of a pipeline.
 
     Args:
-        client: dlt's client of the dataset. It is connected when it is asked, in any thread.
+        client: dlt's client of the dataset. It connects when it is asked, in any thread.
 
     Attributes:
         name: The qualified name.
@@ -84,7 +84,7 @@ class Dataset:
         return families(schema, names)
 
     def _has_changed(self, schema: Schema, root: str, load_ids: list[str]) -> bool:
-        """Returns False if a table was certainly not changed by any of the loads."""
+        """Returns False if certainly none of the loads has changed a table."""
         if not leaves_trace(schema, root):
             return True
         table = self._sql.make_qualified_table_name(root)

@@ -30,7 +30,7 @@ MAX_LENGTH: Final = 4000
 
 
 class UnsureError(Exception):
-    """It can't be known what is to be built. The message says why."""
+    """Everything has to be built. The message says why."""
 
 
 def narrow(steps: Sequence[str], terms: Sequence[str], *, has_default: bool = False) -> list[str]:

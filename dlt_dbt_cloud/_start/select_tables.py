@@ -1,4 +1,4 @@
-"""Which tables a load has changed, as its packages tell."""
+"""Reads from the packages of a load which tables it has changed."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -62,7 +62,7 @@ def families(schema: Schema, names: Iterable[str]) -> set[Family]:
 
 
 def family_of(schema: Schema, name: str) -> Family:
-    """Returns the family of a table, also of one that the schema has no more."""
+    """Returns the family of a table, which may be gone from the schema."""
     if name not in schema.tables:
         return Family(schema.name, (name,))
     root = get_root_table(schema.tables, name)["name"]

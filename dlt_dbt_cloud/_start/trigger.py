@@ -19,7 +19,7 @@ from dlt_dbt_cloud.exceptions import (
 from dlt_dbt_cloud.run import DBTCloudRun
 
 MAX_SENDS: Final = 3
-"""How many times a trigger is sent at most."""
+"""Maximum number of times that a trigger is sent."""
 
 QUIET: Final = 30.0
 """Seconds of lookups without a run before a trigger is sent again."""
@@ -33,7 +33,7 @@ PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Trigger:
-    """The creation of a run. `known` are ids of earlier runs that are not what is asked for."""
+    """The creation of a run. `known` are the ids of earlier runs, which it is not."""
 
     io: IO
     api: RunsApi
@@ -42,7 +42,7 @@ class Trigger:
     known: frozenset[int] = frozenset()
 
     async def once(self) -> DBTCloudRun:
-        """Returns the created run, also if only a lookup shows it, or raises."""
+        """Returns the created run. If the answer is lost, lookups find the run."""
         order, io = self.order, self.io
         order.sent_at, order.is_open = io.now(), True
         lost, end = 0, io.now() + self.outage_timeout

@@ -38,7 +38,7 @@ from dlt_dbt_cloud.sources.schema import (
 from dlt_dbt_cloud.sources.tables import Table
 
 PART: Final = 25
-"""Number of runs whose nodes are in memory at the same time."""
+"""Maximum number of runs whose nodes are in memory at the same time."""
 
 PARTS: Final = (
     (RUN_LOADS, "loads"),
@@ -49,10 +49,10 @@ PARTS: Final = (
 """The tables that belong to runs, and where a row of a run has theirs."""
 
 MAX_MANIFESTS: Final = 1000
-"""Number of manifests of which it is remembered that they are loaded."""
+"""Number of loaded manifests whose ids are remembered."""
 
 FOREVER: Final = "9999-01-01T00:00:00+00:00"
-"""The end of a range of time without an end, which the API does not know."""
+"""Ends a range of time that has no end: the API requires one."""
 
 
 # Settings are injected by our decorator. dlt's would take a bare `JOB_ID` for `job_id`.
@@ -120,7 +120,7 @@ def dbt_cloud_source(
 
 
 def of_runs(table: Table, part: str) -> Callable[[list[RunRow]], Iterator[Any]]:
-    """Returns what yields the rows of a table, and lets go of them: nodes are many."""
+    """Returns a function that yields the rows of a table that belong to runs."""
 
     def rows_of_part(runs: list[RunRow]) -> Iterator[Any]:
         return table.items([row for run in runs for row in run.take(part)])
@@ -129,7 +129,7 @@ def of_runs(table: Table, part: str) -> Callable[[list[RunRow]], Iterator[Any]]:
 
 
 def of_manifests(table: Table) -> Callable[[list[RunRow]], Iterator[Any]]:
-    """Returns what yields the rows of a table of nodes. Manifests that are loaded are left out."""
+    """Returns a function that yields the rows of a table from manifests that are not loaded yet."""
 
     def rows_of_manifests(runs: list[RunRow]) -> Iterator[Any]:
         loaded = state_of("manifests", table).setdefault("loaded", [])
@@ -142,7 +142,7 @@ def of_manifests(table: Table) -> Callable[[list[RunRow]], Iterator[Any]]:
 
 
 def check_run(run: Any, load: Load | None) -> None:
-    """Refuses what is no run, before anything is sent."""
+    """Raises if `run` is no run, before any request."""
     if run is None and load is not None:
         raise InvalidCredentialsException("`load_info` goes with `run`, which transforms the load.")
     if run is not None and not (isinstance(run, Mapping) and isinstance(run.get("id"), int)):
@@ -176,7 +176,7 @@ def state_of(key: str, table: Table = RUNS) -> dict[str, Any]:
 def history(
     client: DBTCloudClientV2, job: int | None, cursor: Cursor, since: datetime | None
 ) -> Iterator[DBTCloudRun]:
-    """Yields the runs that have finished since the last time. A page is read when it is needed."""
+    """Yields the runs that have finished since the last time. Reads each page when it is needed."""
     runs = client.list_runs(
         job_definition_id=job,
         finished_at__range=[cursor.begin(since).isoformat(), FOREVER],

@@ -6,7 +6,7 @@ from typing import Any, Final
 from dlt_dbt_cloud.sources.rows import RunRow
 
 LAG: Final = timedelta(hours=6)
-"""How late the API may show that a run has finished, and how long incomplete ones are retried."""
+"""How late the list may show a finished run, and how long incomplete runs are retried."""
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -32,18 +32,18 @@ class Cursor:
 
     @property
     def after_id(self) -> int | None:
-        """The id from which on runs may be new, None if any may."""
+        """The id after which runs may be new, None if any run may be."""
         old = int(self._state.get("after_id", 0))
         return min([old, *(run_id - 1 for run_id in self._going)]) or None
 
     def begin(self, since: datetime | None) -> datetime:
-        """Returns when the first run finished that may be new."""
+        """Returns the earliest time at which a new run may have finished."""
         if "finished_at" in self._state:
             return datetime.fromtimestamp(self._state["finished_at"], timezone.utc) - LAG
         return BEGINNING if self._state or not since else since
 
     def is_new(self, run_id: int) -> bool:
-        """Returns True if a run was not loaded before, or not as a whole."""
+        """Returns True if a run was not loaded before, or only in part."""
         old = run_id <= self._state.get("after_id", 0) and run_id not in self._going
         return not old and run_id not in self._old_ids and str(run_id) not in self._loaded
 

@@ -1,4 +1,4 @@
-"""What the manifests of runs tell of their projects. Runs of one commit share one."""
+"""Reads the manifests of runs: the nodes of a project. Runs of one commit share one."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ KINDS: Final = (
     "unit_tests",
 )
 KEPT: Final = 4
-"""Number of projects that are remembered."""
+"""Number of manifests that are remembered."""
 
 DECIDING: Final = ("job_definition_id", "git_sha", "dbt_version", "environment_id")
 """What decides how dbt reads a project, beside the overrides."""
@@ -94,7 +94,7 @@ class Manifest:
 
 
 def node_values(unique_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an entry of a manifest with what is written in it further down."""
+    """Returns an entry of a manifest as values of a row: what is nested in it is at its top."""
     config = dict_of(entry.get("config"))
     return {
         **{name: entry[name] for name in NODES.columns if name in entry},
@@ -114,7 +114,7 @@ class Manifests:
         self._lock = threading.Lock()
 
     async def of(self, io: IO, api: RunsApi, run: DBTCloudRun) -> Manifest | None:
-        """Returns the manifest of a run, None if it has none. One is in memory at a time.
+        """Returns the manifest of a run, None if it has none. Only one is read at a time.
 
         Raises:
             DBTCloudAPIException: It can't be read.

@@ -1,4 +1,4 @@
-"""Reads what a list of runs does not tell about them, as far as the API lets it be read."""
+"""Reads the details of runs that a list lacks, as far as the API shows them."""
 
 import threading
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ RELATED: Final = ("trigger", "job")
 OF_RUN: Final = (*RELATED, "run_steps", "environment")
 
 DETAILS: Final = frozenset(it.name for it in (*OF_MANIFEST, RUN_STEPS, NODE_RESULTS, FRESHNESS))
-"""The tables that need more of a run than a list of runs tells."""
+"""The tables that need details of a run."""
 
 WORKERS: Final = 5
 """Number of runs that are read at the same time."""
@@ -75,7 +75,7 @@ class Reader:
         tables: Collection[str],
         load: Load | None = None,
     ) -> list[RunRow]:
-        """Returns the rows of runs, with what the tables need that belongs to them."""
+        """Returns the rows of runs, with the details that the tables need."""
         causes = load_causes(self.client, runs)
         rows = [run_row(run, [cause, load]) for run, cause in zip(runs, causes, strict=True)]
         self._complete(rows, tables)
@@ -136,7 +136,7 @@ async def read_details(
 
 
 async def read_freshness(io: IO, api: RunsApi, row: RunRow) -> None:
-    """Reads how fresh the steps of a run have found the sources."""
+    """Reads the freshness of sources from the steps of a run."""
     for step in row.steps:
         index = step["step_index"]
         if "source freshness" in (step["command"] or ""):
@@ -150,7 +150,7 @@ async def read_freshness(io: IO, api: RunsApi, row: RunRow) -> None:
 async def read_manifest(
     io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow, manifests: Manifests
 ) -> None:
-    """Reads what is known of the project of a run, and tells it to the nodes."""
+    """Reads the manifest of a run, and adds what the results of its nodes lack."""
     try:
         row.manifest = await manifests.of(io, api, run)
     except DBTCloudAPIException as error:
@@ -163,7 +163,7 @@ async def read_manifest(
 
 
 async def read_nodes(io: IO, api: RunsApi, run: DBTCloudRun, row: RunRow) -> None:
-    """Reads what the steps of a run did to each node."""
+    """Reads the results of the nodes of each step."""
     pauses = iter(LATE_PAUSES)
     known: set[str] = set()
     for step, values in zip(run.steps, row.steps, strict=True):
@@ -190,7 +190,7 @@ def is_recent(step: Row) -> bool:
 
 
 def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[Load | None]:
-    """Returns the loads of runs. One that continues a failed run was triggered for its loads."""
+    """Returns the loads of runs. A retry has the loads of the run that failed."""
     causes = [Load.of_cause(run.cause) for run in runs]
     continued = [cause or continued_id(run) for run, cause in zip(runs, causes, strict=True)]
     wanted = sorted({run_id for run_id in continued if isinstance(run_id, int)})

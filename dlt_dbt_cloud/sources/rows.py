@@ -1,4 +1,4 @@
-"""What the API and `run_results.json` tell, as rows of the tables."""
+"""Makes rows of the tables from what the API and the artifacts hold."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from dlt_dbt_cloud.sources.schema import FRESHNESS, NODE_RESULTS, RUN_LOADS, RUN
 from dlt_dbt_cloud.sources.tables import Row
 
 KNOWN_SCHEMAS: Final = re.compile(r"/run-results/v[1-6]\.json$")
-"""The schema versions of `run_results.json`, dbt 0.19 and later, that have what is read here."""
+"""The schema versions of `run_results.json` that are known: dbt 0.19 and later."""
 
 
 class RunRow(Row):
@@ -38,18 +38,18 @@ class RunRow(Row):
     manifest: Manifest | None
 
     def forget_details(self) -> None:
-        """Begins again."""
+        """Removes all details, before they are read or read again."""
         self.steps, self.nodes, self.is_refused, self["load_error"] = [], [], False, None
         self.freshness, self.manifest = [], None
 
     def take(self, part: str) -> list[Row]:
-        """Returns the loads, steps, nodes or freshness of the run, and lets go of them."""
+        """Returns the loads, steps, nodes or freshness, and releases them: they are many."""
         rows: list[Row] = getattr(self, part)
         setattr(self, part, [])
         return rows
 
     def tell(self, error: DBTCloudRunError) -> None:
-        """Takes why the run failed before its first node."""
+        """Adds the error that failed the run before its first node."""
         self.update(
             error_kind=error.kind,
             error_file=error.file or None,
@@ -57,7 +57,7 @@ class RunRow(Row):
         )
 
     def lacks(self, what: str, why: DBTCloudAPIException | str) -> None:
-        """Remembers in the row what could not be loaded."""
+        """Adds to `load_error` what could not be loaded."""
         problem = f"{what}: {str_of(str(why))}"
         logger.warning("Run %d is loaded without all details. %s", self["run_id"], problem)
         self.is_refused = self.is_refused or not isinstance(why, str)
@@ -114,7 +114,7 @@ def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
 
 
 def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
-    """Returns a step as a row. Of its log the end is kept if it failed."""
+    """Returns a step as a row, with the end of its log if it failed."""
     command = re.search(r"Invoke dbt with `(.*)`", str_of(step.get("name")))
     has_failed = int_of(step.get("status")) == DBTCloudRunStatus.ERROR
     values = {
@@ -130,7 +130,7 @@ def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
 
 
 def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
-    """Returns the nodes in a `run_results.json`, of whatever schema version, as far as they go."""
+    """Returns the nodes in a `run_results.json`. Of an unknown schema version, what is there."""
     metadata, args = dict_of(results.get("metadata")), dict_of(results.get("args"))
     version = str_of(metadata.get("dbt_schema_version"))
     if only_compiles(results):
@@ -155,7 +155,7 @@ def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
 
 
 def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an entry of a `run_results.json` with what is written in it further down."""
+    """Returns an entry of a `run_results.json` as values of a row."""
     resource_type = str(result["unique_id"]).partition(".")[0]
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     phases = {str(phase.get("name")): phase for phase in timing}

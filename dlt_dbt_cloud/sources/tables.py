@@ -1,4 +1,4 @@
-"""What a table of the dlt source is: its name, keys, columns, and values of the columns' types."""
+"""Defines a table of the dlt source, and makes values of its columns' types."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Table(NamedTuple):
     columns: Mapping[str, tuple[TDataType, str]]
 
     def row(self, values: Mapping[str, Any]) -> Row:
-        """Returns the values that have a column, each of the column's type or None.
+        """Returns a row: for each column a value of its type, or None.
 
         dlt would load a value of another type into a new column beside the known one.
         """
@@ -58,7 +58,7 @@ class Table(NamedTuple):
 
     @property
     def hints(self) -> dict[str, TColumnSchema]:
-        """What dlt is told about the columns."""
+        """The columns as dlt's hints."""
         return {
             name: {
                 "name": name,
@@ -70,7 +70,7 @@ class Table(NamedTuple):
         }
 
     def items(self, rows: list[Row]) -> Iterator[Any]:
-        """Yields rows to dlt. Without rows the table is created all the same, to be joined.
+        """Yields rows to dlt. If there are none, the table is created all the same, for joins.
 
         DuckDB gets them as a Parquet file, if pyarrow is installed: it takes gigabytes to parse so
         many INSERT statements, dlt takes longer to normalize rows than it took to read them, and an
@@ -89,7 +89,7 @@ class Table(NamedTuple):
             yield dlt.mark.with_hints(nothing, dlt.mark.make_hints(file_format="parquet"))
 
     def _parquet(self, path: Path, rows: list[Row], caps: DestinationCapabilitiesContext) -> Any:
-        """Returns a file for dlt, with the columns that dlt would add."""
+        """Writes a Parquet file, with the columns that dlt would add, and returns it for dlt."""
         load_id = dlt.current.load_package_state()["load_id"]
         for row in rows:
             row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))

@@ -1,4 +1,4 @@
-"""The `sources.yml` of a dbt project for what a dlt pipeline has loaded."""
+"""Writes and updates a `sources.yml` of dbt for what a dlt pipeline has loaded."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +107,7 @@ def _column(
 
 
 def _links(client: JobClientBase, table: TTableSchema, dataset: str) -> Iterator[tuple[str, Node]]:
-    """Yields which column refers to which table and column: as hinted, and as dlt nests tables."""
+    """Yields the references of columns: those that are hinted, and those of nested tables."""
     schema: Schema = client.schema
     load_id, loads = schema.naming.normalize_identifier("_dlt_load_id"), schema.loads_table_name
     found = [(load_id, loads, "load_id")]
@@ -130,11 +130,11 @@ def _stored(client: JobClientBase, name: str) -> str:
 
 
 class Updated(NamedTuple):
-    """A `sources.yml` that was brought up to what is loaded.
+    """An updated `sources.yml`.
 
     Attributes:
         text: The file.
-        gone: What is in the file, and in the schema no more.
+        gone: What the file has, but the schema no longer.
     """
 
     text: str
@@ -142,7 +142,7 @@ class Updated(NamedTuple):
 
 
 def update_sources_yml(text: str, sources: Node) -> Updated:
-    """Adds to a `sources.yml` what it lacks. All that people wrote stays as it is.
+    """Adds to a `sources.yml` what it lacks. What people wrote stays as it is.
 
     Args:
         text: The file, empty if there is none.
@@ -196,7 +196,7 @@ def _is_sources_yml(document: Any) -> bool:
 
 
 def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
-    """Adds tables and columns to a source, and yields what the source has and they have not."""
+    """Adds tables and columns to a source. Yields those that only the source has."""
     listed = _list_in(own, "tables")
     left = list(listed)
     for table in tables:
@@ -232,7 +232,7 @@ def _list_in(node: Node, key: str) -> list[Node]:
 
 
 def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:
-    """Adds what a mapping lacks, after its name: blank lines and comments stay at its end."""
+    """Adds what a mapping lacks, after its name, so blank lines and comments stay at its end."""
     for key in keys:
         if key in node and not known.get(key):
             known.pop(key, None)
@@ -240,7 +240,7 @@ def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:
 
 
 def _own(listed: list[Node], node: Node, keys: Sequence[str]) -> Node | None:
-    """Returns the entry with the name of a node, by the first of the keys that the entry has."""
+    """Returns the entry that has the name of a node, under the first of the keys that is set."""
     names = ((next((it[key] for key in keys if it.get(key)), ""), it) for it in listed)
     wanted = str(node["name"]).casefold()
     return next((it for name, it in names if str(name).casefold() == wanted), None)

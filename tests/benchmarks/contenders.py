@@ -17,10 +17,9 @@ TOKEN: Final = "benchmark"
 
 def ours_config(**settings: Any) -> DBTCloudConfiguration:
     """Returns the settings, whatever the files of the machine say."""
-    explicit: dict[str, Any] = {"api_token": TOKEN, "account_id": "1", "job_id": "1"}
-    return resolve_dbt_cloud_configuration(
-        DBTCloudConfiguration(**explicit, progress="off", **settings)
-    )
+    ids: dict[str, Any] = {"api_token": TOKEN, "account_id": "1", "job_id": "1"}
+    explicit = {**ids, "progress": "off", **settings}
+    return resolve_dbt_cloud_configuration(DBTCloudConfiguration(**explicit))
 
 
 def run_ours(api: FakeAPI) -> None:
