@@ -93,10 +93,24 @@ def test_one_list_for_a_hundred_runs() -> None:
     assert api.requests == [100, 100, 50]
 
 
+def test_waits_for_many_share_lists() -> None:
+    """Waits for many runs, and for single ones, share the lists of their polls."""
+
+    async def poll(api: Any) -> list[Any]:
+        polls = SharedPolls(Asyncio(), api)
+        lists = (polls.get_runs(pk__in=ids, limit=100) for ids in ([1, 2], [2, 3]))
+        return await asyncio.gather(*lists, polls.get_run_status(4))
+
+    api = Runs()
+    one, other, alone = asyncio.run(poll(api))
+    assert ([run.id for run in one.items], [run.id for run in other.items]) == ([1, 2], [2, 3])
+    assert (alone.id, api.requests) == (4, [4])
+
+
 def test_run_that_no_list_shows() -> None:
     """A run that the list leaves out is read alone."""
     api = Runs()
-    assert [run.id for run in polled(api, [6, 7, 8, 7])] == [6, 7, 8, 7]
+    assert [run.id for run in polled(api, [6, 7, 8])] == [6, 7, 8]
     assert api.requests == [3, 1]
 
 

@@ -30,7 +30,7 @@ from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values.load import Load, tag_of
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, required_id
 from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
-from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRuns
 
 
 class Call:
@@ -107,14 +107,13 @@ class Call:
 
     async def follow_many(self, runs: dict[int, DBTCloudRun]) -> dict[int, DBTCloudRun]:
         """Returns runs by their ids when all have finished. Raises if one is lost or failed."""
-        follow = FollowMany(self.io, self.api, self.limits, runs)
+        follow = FollowMany(self.io, self.polls, self.limits, runs)
         try:
-            with shown_many(self.display, "dbt Cloud runs", self.io) as follow.progress:
+            with shown_many(self.display, self.io) as follow.progress:
                 async for finished in follow.finished():
-                    follow.runs[finished.id] = await report(self.io, self.api, finished)
-                    tell(follow.runs[finished.id])
-                    await publish(self.io, follow.runs[finished.id], self.config)
-                    follow.progress.show_finished(1, len(runs))
+                    run = follow.runs[finished.id] = await report(self.io, self.api, finished)
+                    tell(run)
+                    await publish(self.io, run, self.config)
         except BaseException:
             ids = [run.id for run in follow.in_progress]
             logger.warning("Still in progress. To reattach: wait_for_dbt_cloud_runs(%s)", ids)
@@ -159,8 +158,7 @@ class Call:
         if found.is_complete:
             found.usual = self.watch.usual
             found = await report(self.io, self.api, found)
-            if self.watch.logs:
-                self.watch.logs.show(found)  # what dbt Cloud stored after the status
+            self.watch.reported(found)
             await publish(self.io, found, self.config)
             if self.config.raise_on_failure:
                 found.raise_on_failure()
@@ -238,12 +236,11 @@ async def follow_runs(
     polls: RunsApi | None = None,
 ) -> list[DBTCloudRun]:
     """Does what `wait_for_dbt_cloud_runs` does."""
-    del polls  # one list for all of its runs
     given = [_run_of(it) for it in runs]
     known = {run.id: run for run in given if isinstance(run, DBTCloudRun)}
     ids = [run.id if isinstance(run, DBTCloudRun) else required_id("run_id", run) for run in given]
-    call = Call(io, api, config, display_of(config.progress))
+    call = Call(io, api, config, display_of(config.progress), polls)
     new = await first_reads(call.io, api, [i for i in ids if i not in known], call.limits)
     finished = await call.follow_many({**known, **new})
     await io.sleep(0)  # raises for a signal that came last
-    return [finished[run_id] for run_id in ids]
+    return DBTCloudRuns(finished[run_id] for run_id in ids)

@@ -52,39 +52,43 @@ async def check_job(
         io: The world, for tests that must not wait.
     """
     given = {"outage_timeout": 0, **settings}
-    findings = {name: Finding(name) for name in PLACEHOLDERS}
-    _resolved(given, pipeline_name, *PLACEHOLDERS)  # raises for settings that have no line
-    findings.update({found.check: found for found in _setting_errors(given, pipeline_name)})
-    if all(found.ok is None for found in findings.values()):
+    try:
         config = _resolved(given, pipeline_name)
+    except InvalidCredentialsException:
+        _resolved(given, pipeline_name, *PLACEHOLDERS)  # raises for settings that have no line
+        found = list(_setting_errors(given, pipeline_name))
+    else:
         api = DBTCloudClientV2(credentials=config, outage_timeout=0)
         world = io or Blocking(config.request_timeout)
-        async for found in _api_findings(world, api, config):
-            findings[found.check] = found
-    return DBTCloudCheck(findings.values())
+        found = [finding async for finding in _api_findings(world, api, config)]
+    findings = {name: Finding(name) for name in PLACEHOLDERS}
+    return DBTCloudCheck({**findings, **{it.check: it for it in found}}.values())
 
 
 def _resolved(
     settings: Mapping[str, Any], pipeline_name: str | None, *replaced: str
 ) -> DBTCloudConfiguration:
-    """Returns the configuration, with placeholders for what is not checked."""
+    """Returns the configuration, with placeholders for what is not checked.
+
+    Raises:
+        InvalidCredentialsException: A setting is missing or malformed.
+    """
     placeholders = {key: value for name in replaced for key, value in PLACEHOLDERS[name].items()}
     if LocalCloud.from_environment():
         placeholders.pop("base_api_url", None)  # it refuses all other hosts
-    return resolve_dbt_cloud_configuration(
-        pipeline_name=pipeline_name, **{**settings, **placeholders}
-    )
+    given = {**settings, **placeholders}
+    config = resolve_dbt_cloud_configuration(pipeline_name=pipeline_name, **given)
+    required_id("account_id", config.account_id)
+    if not config.job_name:
+        required_id("job_id", config.job_id)
+    return config
 
 
 def _setting_errors(settings: Mapping[str, Any], pipeline_name: str | None) -> Iterator[Finding]:
     """Yields which settings are missing or malformed, each checked by itself."""
     for name in PLACEHOLDERS:
         try:
-            others = (other for other in PLACEHOLDERS if other != name)
-            config = _resolved(settings, pipeline_name, *others)
-            required_id("account_id", config.account_id)
-            if not config.job_name:
-                required_id("job_id", config.job_id)
+            _resolved(settings, pipeline_name, *(PLACEHOLDERS.keys() - {name}))
         except InvalidCredentialsException as error:
             yield Finding(name, ok=False, message=str(error), error=error)
 

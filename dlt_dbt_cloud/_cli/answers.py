@@ -87,12 +87,12 @@ def answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
     )
     exit_code = next((code for holds, code in outcomes if holds), ExitCode.UNKNOWN)
     told = {
-        "failed_nodes": [node._asdict() for node in run.failed_nodes],
-        "warned_nodes": [node._asdict() for node in run.warned_nodes],
+        "failed_nodes": [node.to_dict() for node in run.failed_nodes],
+        "warned_nodes": [node.to_dict() for node in run.warned_nodes],
         "counts": run.counts,
         "errors": [error._asdict() for error in run.errors],
     }
-    return Answer(exit_code, {**run, **told}, str(run))
+    return Answer(exit_code, {**run.to_dict(), **told}, str(run))
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def _answer(args: argparse.Namespace, io: IO | None) -> Answer:
 
 def _answer_to(error: BaseException, exit_code: int) -> Answer:
     text = typed(str(error).strip() or type(error).__name__)
-    logger.error("%s", text)
+    if exit_code < ExitCode.SIGNALLED:  # else the last line says where the run is
+        logger.error("%s", text)
     if exit_code == ExitCode.UNKNOWN:
         logger.error("Is it the host, the token or the account? dlt dbt-cloud check")
     data: dict[str, Any] = {"error": {"type": type(error).__name__, "message": text}}

@@ -60,8 +60,7 @@ async def _followed(call: Call, run_id: int) -> DBTCloudRun:
     async with call.last_words():
         found = await first_read(call.io, call.api, run_id, call.limits)
         found = await read_report(call.io, call.api, await call.follow(found))
-        if call.watch.logs:
-            call.watch.logs.show(found)
+        call.watch.reported(found)
         return found
 
 

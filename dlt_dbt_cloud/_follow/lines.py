@@ -1,6 +1,7 @@
 """Tells a wait in words: in a line that lives, or in a few lines that stay."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from typing_extensions import Self
@@ -58,8 +59,6 @@ class Lines:
     def show(self, run: DBTCloudRun) -> None:
         """Tells what is new of a run that was just read."""
         before, self._read_at = self._run, self._io.now()
-        if before and before.status == run.status and before.steps and not run.steps:
-            run = DBTCloudRun({**run, "run_steps": before.steps})  # shared polls have no steps
         self._run = run
         if before is None or before.id != run.id:
             self._line(beginning(run, self._usual))
@@ -118,7 +117,6 @@ class Tally:
         self._io = io
         self._told_at = io.now()
         self._text = "dbt Cloud runs: none has finished yet"
-        self._finished = 0
 
     def __enter__(self) -> Self:
         return self
@@ -131,11 +129,11 @@ class Tally:
         """Seconds until `tick` has something to tell."""
         return max(0.0, self._told_at + HEARTBEAT - self._io.now())
 
-    def show_finished(self, finished: int, total: int) -> None:
-        """Tells that so many runs more have finished."""
-        self._finished += finished
-        self._text = f"dbt Cloud runs: {self._finished} of {total} have finished"
-        if self._finished == total or self._io.now() - self._told_at >= HEARTBEAT / 2:
+    def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
+        """Tells how many of the runs have finished."""
+        finished = sum(run.is_complete for run in runs)
+        self._text = f"dbt Cloud runs: {finished} of {len(runs)} have finished"
+        if finished == len(runs) or self._io.now() - self._told_at >= HEARTBEAT / 2:
             self._line()
 
     def tick(self) -> None:

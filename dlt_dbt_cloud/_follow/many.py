@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._follow.first import listed
-from dlt_dbt_cloud._follow.lines import Tally
-from dlt_dbt_cloud._follow.progress import Progress, rest
+from dlt_dbt_cloud._follow.progress import ShownMany, rest
 from dlt_dbt_cloud._follow.schedule import poll_interval
 from dlt_dbt_cloud._follow.wait import LAST_POLL, REFUSAL_GRACE, Limits, unreachable
 from dlt_dbt_cloud._io import IO, logger
@@ -25,7 +24,7 @@ class FollowMany:
     def __init__(self, io: IO, api: RunsApi, limits: Limits, runs: dict[int, DBTCloudRun]) -> None:
         self.io = io.until(limits.deadline + LAST_POLL)
         self.api, self.limits, self.runs = api, limits, runs
-        self.progress: Progress | Tally | None = None
+        self.progress: ShownMany | None = None
         self.errors: dict[int, DBTCloudAPIException] = {}
         self._told: set[int] = set()
         self._lost_since: dict[int, float] = {}
@@ -46,6 +45,8 @@ class FollowMany:
                     self._told.add(run.id)
                     yield run
             self.limits.check(self.io, started, self.in_progress)
+            if self.progress:
+                self.progress.show_runs(list(self.runs.values()))
             if self.in_progress:
                 interval = poll_interval(self.io.now() - started, self.limits.wait_seconds)
                 seconds = min(interval, self.limits.deadline - self.io.now())
@@ -79,4 +80,5 @@ class FollowMany:
         for run in runs:
             if self.runs[run.id].activity != run.activity:
                 logger.info("dbt Cloud run %d: %s", run.id, run.activity)
+            run.keep(self.runs[run.id])
             self.runs[run.id] = run

@@ -1,12 +1,13 @@
-"""Shows a run in a notebook while it is waited for: one table, which changes in place."""
+"""Shows runs in a notebook while they are waited for: one table, which changes in place."""
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from typing_extensions import Self
 
-from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRuns
 
 
 def is_notebook() -> bool:
@@ -16,7 +17,7 @@ def is_notebook() -> bool:
 
 
 class Notebook:
-    """A table of the run in the output of the cell."""
+    """A table in the output of the cell."""
 
     due = math.inf
 
@@ -29,14 +30,18 @@ class Notebook:
     def __exit__(self, *_: object) -> None:
         """Leaves the table as it is."""
 
-    def show(self, run: DBTCloudRun) -> None:
-        """Shows a run that was just read."""
+    def show(self, run: DBTCloudRun | DBTCloudRuns) -> None:
+        """Shows what was just read."""
         from IPython.display import display  # type: ignore[import-not-found]  # noqa: PLC0415
 
         if self._handle:
             self._handle.update(run)
         else:
             self._handle = display(run, display_id=True)
+
+    def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
+        """Shows all runs that are waited for."""
+        self.show(DBTCloudRuns(runs))
 
     def tick(self) -> None:
         """Does nothing: each read shows the times."""

@@ -3,7 +3,7 @@
 import logging
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -76,14 +76,16 @@ def shown(display: Display | None, title: str, io: IO, usual: UsualTimes | None)
     return Lines(display, io, usual) if display else Progress(None, title, io)
 
 
-def shown_many(display: Display | None, title: str, io: IO) -> "Progress | Tally":
+def shown_many(display: Display | None, io: IO) -> "ShownMany":
     """Returns what shows a wait for many runs."""
-    if display is None or isinstance(display, Collector | Notebook):
-        return Progress(display if isinstance(display, Collector) else None, title, io)
+    if isinstance(display, Notebook):
+        return display
+    if display is None or isinstance(display, Collector):
+        return Progress(display, "dbt Cloud runs", io)
     return Tally(display, io)
 
 
-async def rest(io: IO, seconds: float, progress: "Shown | Tally | None") -> None:
+async def rest(io: IO, seconds: float, progress: "Shown | ShownMany | None") -> None:
     """Sleeps between two polls, and keeps alive what is shown."""
     while progress and (frame := max(FRAME, progress.due)) < seconds and io.now() < io.deadline:
         await io.sleep(frame)
@@ -116,6 +118,7 @@ class Progress:
         self._usual = usual
         self._shown_until = io.now()
         self._activity = ""
+        self._finished = 0
 
     def __enter__(self) -> Self:
         # Atomic, unlike a check and an assignment.
@@ -154,9 +157,11 @@ class Progress:
     def tick(self) -> None:
         """Does nothing: a collector has its own clock."""
 
-    def show_finished(self, finished: int, total: int) -> None:
-        """Shows that so many runs more have finished."""
-        self._update("Runs", finished, total)
+    def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
+        """Shows how many of the runs have finished."""
+        finished = sum(run.is_complete for run in runs)
+        self._update("Runs", finished - self._finished, len(runs))
+        self._finished = finished
 
     def _update(
         self, name: str, inc: int, total: int | None = None, message: str | None = None
@@ -177,3 +182,4 @@ class Progress:
 
 
 Shown = Progress | Lines | Notebook
+ShownMany = Progress | Tally | Notebook

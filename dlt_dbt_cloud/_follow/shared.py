@@ -1,19 +1,16 @@
 """Polls of calls that are awaited side by side: one list for every hundred runs."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from dlt_dbt_cloud._api import PAGE, RunsApi
+from dlt_dbt_cloud._api import Page, RunsApi
 from dlt_dbt_cloud._follow.first import listed
 from dlt_dbt_cloud._io import IO, Patience
-from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
 WINDOW: Final = 0.05
 """Seconds in which polls are collected. They sleep to common times."""
-
-Waiting = dict[int, "asyncio.Future[DBTCloudRun]"]
 
 
 class SharedPolls:
@@ -25,47 +22,36 @@ class SharedPolls:
     """
 
     def __init__(self, io: IO, api: RunsApi) -> None:
-        self._io = io
-        self._api = api
-        self._waiting: Waiting = {}
-        self._reading: asyncio.Task[None] | None = None
+        self._io, self._api = io, api
+        self._wanted: set[int] = set()
+        self._listing: asyncio.Task[dict[int, DBTCloudRun]] | None = None
 
     async def get_run_status(
         self, run_id: int, *, include_related: Sequence[str] = ()
     ) -> DBTCloudRun:
         """Returns a run. If others are read at the same time, without what is related to it."""
-        if not self._waiting:
-            self._reading = asyncio.create_task(self._read(tuple(include_related)))
-        if run_id not in self._waiting:
-            self._waiting[run_id] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(self._waiting[run_id])
+        run = (await self._listed(run_id)).get(run_id)
+        if run:
+            return run
+        # It is the only one, or no list shows it: the API's answer says why.
+        read = self._api.get_run_status
+        return await self._io.call(read, run_id, include_related=include_related)
 
-    async def _read(self, include_related: tuple[str, ...]) -> None:
+    async def get_runs(self, *, pk__in: Sequence[int], **_: Any) -> Page[DBTCloudRun]:
+        """Returns those of the runs that a list shows."""
+        runs = await self._listed(*pk__in)
+        return Page([runs[run_id] for run_id in pk__in if run_id in runs])
+
+    async def _listed(self, *run_ids: int) -> dict[int, DBTCloudRun]:
+        """Returns the runs that are polled at this time, by their ids, or nothing for only one."""
+        if self._listing is None or not self._wanted:
+            self._listing = asyncio.create_task(self._list())
+        self._wanted.update(run_ids)
+        return await asyncio.shield(self._listing)
+
+    async def _list(self) -> dict[int, DBTCloudRun]:
         await asyncio.sleep(WINDOW)
-        waiting, self._waiting = self._waiting, {}
-        if len(waiting) == 1:
-            await self._read_alone(waiting, waiting, include_related)
-            return
-        ids = list(waiting)
-        for chunk in (ids[start : start + PAGE] for start in range(0, len(ids), PAGE)):
-            try:
-                read = await listed(self._io, self._api, chunk, Patience(0.0))  # each call retries
-            except DBTCloudAPIException as error:
-                for run_id in chunk:
-                    waiting[run_id].set_exception(error)
-                continue
-            for run_id, run in read.items():
-                waiting[run_id].set_result(run)
-            await self._read_alone(waiting, set(chunk) - set(read))
-
-    async def _read_alone(
-        self, waiting: Waiting, ids: Iterable[int], include_related: tuple[str, ...] = ()
-    ) -> None:
-        """Reads runs that a list doesn't show, or the only one: the API's answer says why."""
-        for run_id in ids:
-            try:
-                read = self._api.get_run_status
-                run = await self._io.call(read, run_id, include_related=include_related)
-                waiting[run_id].set_result(run)
-            except DBTCloudAPIException as error:
-                waiting[run_id].set_exception(error)
+        ids, self._wanted = list(self._wanted), set()
+        if len(ids) == 1:
+            return {}
+        return await listed(self._io, self._api, ids, Patience(0.0))  # each call retries

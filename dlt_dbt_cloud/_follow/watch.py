@@ -57,6 +57,8 @@ class Watch:
 
     def saw(self, run: DBTCloudRun) -> None:
         """Remembers a run that was just read, and tells what is new."""
+        if self.run is not None and self.run.id == run.id:
+            run.keep(self.run)
         is_told = logger.isEnabledFor(logging.INFO) and not isinstance(self._display, LogScreen)
         if is_told and self.run is not None and run.activity != self.run.activity:
             logger.info("dbt Cloud run %d: %s", run.id, run.activity)
@@ -65,6 +67,13 @@ class Watch:
             self._progress.show(run)
         if self.logs:
             self.logs.show(run)
+
+    def reported(self, run: DBTCloudRun) -> None:
+        """Shows what only a report knows: the end of the logs, in a notebook what failed."""
+        if self.logs:
+            self.logs.show(run)
+        if isinstance(self._display, Notebook):
+            self._display.show(run)
 
     async def rest(self, io: IO, seconds: float) -> None:
         """Sleeps between two polls, and keeps alive what is shown."""

@@ -150,8 +150,6 @@ async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterat
         if not are_own(results, known) or only_compiles(results):
             continue
         run.nodes += tuple(nodes(results, places_in(step)))
-        if run.is_error:
-            run.failed_nodes = tuple(node for node in run.nodes if node.is_failed)
 
 
 def _is_worth_waiting(run: DBTCloudRun, step: Mapping[str, Any]) -> bool:

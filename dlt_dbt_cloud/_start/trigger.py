@@ -66,7 +66,8 @@ class Trigger:
                     run = await self._found(error, LAST_QUIET if is_over else quiet)
                     if run or is_over:
                         return run or self._give_up(error)
-                logger.warning("%s Retrying the trigger.", error)
+                seconds = max(0.0, end - io.now())
+                logger.warning("%s Retrying the trigger, for up to %.0f s.", error, seconds)
         raise AssertionError  # backoff() never ends
 
     async def _sent(self) -> DBTCloudRun:

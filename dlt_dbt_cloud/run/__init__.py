@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from dlt_dbt_cloud._values import dict_of
+from dlt_dbt_cloud._values import dict_of, list_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -14,7 +14,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunTimedOutException,
 )
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
-from dlt_dbt_cloud.run.html import fragment, page
+from dlt_dbt_cloud.run.html import fragment, fragment_of_many, page
 from dlt_dbt_cloud.run.log import DBTCloudRunError
 from dlt_dbt_cloud.run.markdown import markdown_of
 from dlt_dbt_cloud.run.node import DBTCloudNode
@@ -31,6 +31,9 @@ __all__ = [
     "LoadedTables",
     "UsualTimes",
 ]
+
+ADDED: Final = frozenset({"nodes", "usual", "load"})
+"""What `DBTCloudRun.to_dict` adds to the fields of the API."""
 
 
 class DBTCloudRun(RunFields):
@@ -69,8 +72,20 @@ class DBTCloudRun(RunFields):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "DBTCloudRun":
-        """Returns the run that was turned into a dict: `json.loads(json.dumps(run))`."""
-        return cls.from_api(data, "from_dict")
+        """Returns the run that `to_dict` turned into a dict, or the API's own dict."""
+        given = dict_of(data)
+        run = cls.from_api({k: v for k, v in given.items() if k not in ADDED}, "from_dict")
+        run.nodes = tuple(DBTCloudNode.from_dict(dict_of(it)) for it in list_of(given.get("nodes")))
+        usual, load = list_of(given.get("usual")), list_of(given.get("load"))
+        run.usual = UsualTimes(*usual) if len(usual) == len(UsualTimes._fields) else None
+        run.load = LoadedTables(*load) if len(load) == len(LoadedTables._fields) else None
+        return run
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the run with its nodes, usual times and load, as `json.dumps` takes it."""
+        nodes = [node.to_dict() for node in self.nodes]
+        usual, load = self.usual and [*self.usual], self.load and [*self.load]
+        return {**self, "nodes": nodes, "usual": usual, "load": load}
 
     @classmethod
     def skip(cls, job_id: int, why: str) -> "DBTCloudRun":
@@ -135,3 +150,10 @@ class DBTCloudRun(RunFields):
     def _repr_html_(self) -> str:
         """Returns the table that a notebook shows."""
         return fragment(read(self))
+
+
+class DBTCloudRuns(list[DBTCloudRun]):
+    """Runs, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return fragment_of_many([read(run) for run in self])

@@ -1,6 +1,6 @@
 """The fields of a run as the API sends them, and what one asks of them. No property raises."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +36,7 @@ class LoadedTables(NamedTuple):
 
     pipeline_name: str
     dataset_name: str | None
-    load_ids: tuple[str, ...]
+    load_ids: Sequence[str]
     rows: Mapping[str, int]
 
 
@@ -46,13 +46,11 @@ class RunFields(dict[str, Any]):
     Attributes:
         nodes: All models, tests, seeds and snapshots of a finished run, as far as its
             `run_results.json` lists them.
-        failed_nodes: Those that made the run fail.
         usual: How long the job's runs usually take, if that was read.
         load: The load that the run was triggered for, if this call triggered it.
     """
 
     nodes: tuple[DBTCloudNode, ...] = ()
-    failed_nodes: tuple[DBTCloudNode, ...] = ()
     usual: UsualTimes | None = None
     load: LoadedTables | None = None
 
@@ -202,6 +200,11 @@ class RunFields(dict[str, Any]):
         return self.get("artifacts_saved") is True or "Done. PASS=" in str(step.get("logs"))
 
     @property
+    def failed_nodes(self) -> tuple[DBTCloudNode, ...]:
+        """The nodes that made the run fail."""
+        return tuple(node for node in self.nodes if node.is_failed) if self.is_error else ()
+
+    @property
     def warned_nodes(self) -> tuple[DBTCloudNode, ...]:
         """The nodes that dbt warned of."""
         return tuple(node for node in self.nodes if node.is_warned)
@@ -236,6 +239,13 @@ class RunFields(dict[str, Any]):
     def error(self) -> DBTCloudRunError | None:
         """Why the run failed before the first node: the first of `errors`, None if it did not."""
         return next(iter(self.errors), None)
+
+    def keep(self, before: "RunFields") -> None:
+        """Takes over what an earlier answer told and this one leaves out: polls are brief."""
+        known = {"job": before.get("job")}
+        if self.status == before.status:
+            known["run_steps"] = before.get("run_steps")
+        self.update({name: value for name, value in known.items() if value and not self.get(name)})
 
     @property
     def triggered_by(self) -> str:

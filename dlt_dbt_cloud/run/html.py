@@ -22,21 +22,19 @@ LOGGED_TONES: Final = {
     "warn": "warn",
     "skip": "idle",
 }
+TONE_ORDER: Final = ("bad", "warn", "open", "idle", "good")
+"""What a person wants to see first."""
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
-
 STYLE_SHEET: Final = Path(__file__).with_name("page.css")
-
-
-def style() -> str:
-    """Returns the style sheet of tables and pages."""
-    return STYLE_SHEET.read_text(encoding="utf-8")
+MAX_RUNS: Final = 100
+"""Runs in the table of a notebook."""
 
 
 def fragment(reading: Reading) -> Html:
     """Returns the table for a notebook: bounded, whatever the run."""
     parts = [
-        el("style", Html(style())),
+        _style(),
         el("p", el("strong", reading.title), " ", *_outcome(reading)),
         *_notes(reading),
         *_causes(reading, MAX_NODES),
@@ -47,6 +45,21 @@ def fragment(reading: Reading) -> Html:
     return el("div", *parts, class_="dbt-run")
 
 
+def fragment_of_many(readings: Sequence[Reading]) -> Html:
+    """Returns the table of runs for a notebook: those in trouble or in progress first."""
+    first = sorted(readings, key=lambda reading: TONE_ORDER.index(reading.tone))
+    rows = [
+        (link(it.title, it.url), pill(it.outcome, it.tone), it.times, it.reason)
+        for it in first[:MAX_RUNS]
+    ]
+    runs = table("Runs", ("Run", "Status", "Time", ""), rows)
+    return el("div", _style(), runs, el("p", more(readings, MAX_RUNS)), class_="dbt-run")
+
+
+def _style() -> Html:
+    return el("style", Html(STYLE_SHEET.read_text(encoding="utf-8")))
+
+
 def page(reading: Reading, run: RunFields) -> str:
     """Returns a page that needs no other file."""
     head = el(
@@ -55,7 +68,7 @@ def page(reading: Reading, run: RunFields) -> str:
         el("meta", http_equiv="Content-Security-Policy", content=POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("title", f"{reading.outcome}: {reading.title}"),
-        el("style", Html(style())),
+        _style(),
     )
     main = el("main", *body(reading, run), class_="dbt-run")
     return f"<!DOCTYPE html>\n{el('html', head, el('body', main), lang='en')}\n"
@@ -109,9 +122,12 @@ def _notes(reading: Reading) -> Iterator[Html]:
 
 
 def _causes(reading: Reading, shown: int) -> Iterator[Html]:
-    """Yields what failed and why, opened, and what dbt warned of."""
+    """Yields what failed and why, the first ones opened, and what dbt warned of."""
     parts = [_error(error) for error in reading.errors]
-    parts += [_failure(node, "bad") for node in reading.failed[:shown]]
+    parts += [
+        _failure(node, "bad", is_open=place < MAX_NODES)
+        for place, node in enumerate(reading.failed[:shown])
+    ]
     parts += _rest(reading.failed, shown)
     yield from _section("What failed", parts)
     warned = [_failure(node, "warn") for node in reading.warned[:shown]]
@@ -129,12 +145,12 @@ def _error(error: DBTCloudRunError) -> Html:
     return el("details", el("summary", *title), _pre(error.message), *hint, open=True)
 
 
-def _failure(node: DBTCloudNode, tone: str) -> Html:
+def _failure(node: DBTCloudNode, tone: str, *, is_open: bool = False) -> Html:
     title = [pill(str_of(node.status), tone), " ", el("strong", node.name), " ", node.place]
     message = "\n".join(details(shortened(str_of(node.message), 2000))) or "No message."
     compiled = f"Compiled code: {node.compiled_path}"
     more_ = [el("p", compiled, class_="note")] if node.compiled_path else []
-    return el("details", el("summary", *title), _pre(message), *more_, open=tone == "bad")
+    return el("details", el("summary", *title), _pre(message), *more_, open=is_open)
 
 
 def _pre(text: str) -> Html:
@@ -186,8 +202,7 @@ def _slowest(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
 
 def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     """Yields all nodes, folded: what failed stands first."""
-    order = {"bad": 0, "warn": 1, "idle": 2, "good": 3}
-    shown = sorted(nodes, key=lambda node: order[tone_of(node)])[:MAX_ROWS]
+    shown = sorted(nodes, key=lambda node: TONE_ORDER.index(tone_of(node)))[:MAX_ROWS]
     rows = (
         (
             node.name,

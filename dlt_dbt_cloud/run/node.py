@@ -73,6 +73,20 @@ class DBTCloudNode(NamedTuple):
             completed_at=moment(timing[-1].get("completed_at")),
         )
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "DBTCloudNode":
+        """Returns the node that `to_dict` turned into a dict. What is no field is left out."""
+        known = {name: data[name] for name in cls._fields if name in data}
+        times = {name: moment(known.get(name)) for name in ("started_at", "completed_at")}
+        empty = {"unique_id": "", "status": "", "message": "", "execution_time": 0.0}
+        return cls(**{**empty, **known, **times})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what `json.dumps` takes."""
+        times = {"started_at": self.started_at, "completed_at": self.completed_at}
+        written = {name: time and time.isoformat() for name, time in times.items()}
+        return {**self._asdict(), **written}
+
     @property
     def name(self) -> str:
         """The name without project and hash."""

@@ -121,7 +121,8 @@ def _outcome(run: RunFields) -> str:
 
 def _notes(run: RunFields) -> Iterator[str]:
     message = str_of(run.get("status_message"))
-    if message and not run.is_success:
+    is_said = message == "Cancelled by user." and run.cancelled_by  # the next note says by whom
+    if message and not run.is_success and not is_said:
         yield message
     if run.cancelled_by:
         yield f"Cancelled by {run.cancelled_by}"

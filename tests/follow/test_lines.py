@@ -18,9 +18,11 @@ from dlt_dbt_cloud._follow.logs import StepLogs, new_lines
 from dlt_dbt_cloud._follow.notebook import Notebook
 from dlt_dbt_cloud._follow.progress import display_of, rest
 from dlt_dbt_cloud._follow.screen import CLEAR, CollectorScreen, LogScreen, Screen
+from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import logger, run
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
-from tests.utils import RUN_ID, JumpingIO, PlayedJob, sample
+from tests.report.test_reading import mixed_run
+from tests.utils import ACCOUNT, RUN_ID, JumpingIO, PlayedJob, answer_trigger, sample
 
 USUAL = UsualTimes(queued=4, ran=110, spread=5)
 
@@ -238,24 +240,45 @@ class TestChoice:
         monkeypatch.setattr(sys, "stderr", None)
         assert display_of("auto") is None
 
-    def test_notebook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_notebook(self, ipython: "_IPython") -> None:
         """A notebook shows one table, which changes in place."""
-        ipython = _IPython()
-        monkeypatch.setitem(sys.modules, "IPython", ipython)
-        monkeypatch.setitem(sys.modules, "IPython.display", ipython)
         display = display_of("auto")
         assert isinstance(display, Notebook)
         for status in (1, 3, 10):
             display.show(at(status))
         assert [shown.status for shown in ipython.shown] == [1, 3, 10]
+        display.show_runs([at(10), at(3)])
+        assert ipython.shown[-1]._repr_html_().count("<tr>") == 3
         assert ipython.cells == 1
+
+    def test_report_in_a_notebook(self, io: JumpingIO, ipython: "_IPython") -> None:
+        """In the end the table has what only the report knows: which nodes failed."""
+        Watch(io, Notebook()).reported(mixed_run())
+        assert ipython.shown[-1].failed_nodes
+
+    def test_name_of_the_job(self, io: JumpingIO) -> None:
+        """What is shown keeps the name of the job and the steps, which polls may leave out."""
+        watch = Watch(io)
+        watch.saw(at(3, "Build", job={"name": "Nightly"}))
+        brief = at(3)
+        watch.saw(brief)
+        assert (brief.job_name, brief.activity) == ("Nightly", "1. Build")
+
+
+@pytest.fixture
+def ipython(monkeypatch: pytest.MonkeyPatch) -> "_IPython":
+    """The kernel of a notebook."""
+    ipython = _IPython()
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython)
+    return ipython
 
 
 class _IPython:
     """What a kernel offers."""
 
     def __init__(self) -> None:
-        self.shown: list[DBTCloudRun] = []
+        self.shown: list[Any] = []
         self.cells = 0
         self.kernel = self
 
@@ -280,9 +303,9 @@ def test_many(io: JumpingIO) -> None:
     out = streams.StringIO()
     tally = Tally(Screen(out, {}), io)
     run(rest(io, 150, tally))
-    for _ in range(3):
+    for finished in (1, 2, 3):
         run(rest(io, 1, tally))
-        tally.show_finished(1, 3)
+        tally.show_runs([at(10)] * finished + [at(3)] * (3 - finished))
     assert out.getvalue().splitlines() == [
         *["dbt Cloud runs: none has finished yet"] * 2,
         "dbt Cloud runs: 1 of 3 have finished",
@@ -331,8 +354,6 @@ class TestLogs:
 
 def test_log_of_a_running_step(run_with: Callable[..., DBTCloudRun], api: Any) -> None:
     """A log that does not come with the run is read from its step: one request more a poll."""
-    from tests.utils import ACCOUNT, answer_trigger  # noqa: PLC0415
-
     url = f"{ACCOUNT}/runs/{RUN_ID}/"
     api.add_callback("POST", f"{ACCOUNT}/jobs/70403103936332/run/", answer_trigger(id=RUN_ID))
     step = {"id": 9, "index": 1, "name": "Build", "status": 3}

@@ -215,14 +215,19 @@ class TestUse:
         assert window.page.evaluate(outline) == "solid"
 
     def test_notebook(self, window: Window, failed: DBTCloudRun) -> None:
-        """The table of a notebook can be read on its dark theme too."""
+        """The table of a notebook can be read on its dark theme too, and leaves that as it is."""
         window.page.set_content(
-            f"<html lang=en><title>x</title><body style='background:#111;color:#eee'><main>"
-            "<h1>Notebook</h1>"
-            f"{failed._repr_html_()}</main></body></html>"
+            "<html lang=en><title>x</title><style>body {background: #111; color: #eee}</style>"
+            "<main><h1>Notebook</h1>"
+            f"{failed._repr_html_()}</main></html>"
         )
         found = axe.Axe().run(window.page)
         assert found.violations_count == 0, found.generate_report()
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert window.page.evaluate(background) == "rgb(17, 17, 17)"
+        assert "light dark" not in window.page.evaluate(
+            "getComputedStyle(document.documentElement).colorScheme"
+        )
 
 
 class TestSafety:

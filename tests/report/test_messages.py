@@ -54,7 +54,7 @@ class TestGitHub:
     def test_injection(self, message: str, file: str) -> None:
         """No text of a server is a command of its own, or another property."""
         run = mixed_run()
-        run.failed_nodes = (run.failed_nodes[0]._replace(message=message, file=file),)
+        run.nodes = (run.failed_nodes[0]._replace(message=message, file=file),)
         (line,) = annotations(run, ACTIONS)
         assert len(line.splitlines()) == 1 or not re.search(r"[\r\n]", line)
         properties = line.split("::")[1].removeprefix("error ").split(",")

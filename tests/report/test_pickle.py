@@ -28,7 +28,7 @@ from tests.utils import SAMPLES, sample
 def failed_run() -> DBTCloudRun:
     """Returns a run with all that a report adds."""
     run = DBTCloudRun(sample("run_error_related")["data"])
-    run.failed_nodes = tuple(node for node in nodes(sample("run_results")) if node.is_failed)
+    run.nodes = tuple(nodes(sample("run_results")))
     run.usual = UsualTimes(1.0, 2.0, 0.5)
     return run
 

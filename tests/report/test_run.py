@@ -1,6 +1,7 @@
 """What a run tells a script and a person."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -18,6 +19,7 @@ from dlt_dbt_cloud import (
     DBTCloudRunTimedOutException,
 )
 from dlt_dbt_cloud._report import nodes
+from dlt_dbt_cloud.run import LoadedTables, UsualTimes
 from dlt_dbt_cloud.run.log import log_tail
 from tests.utils import sample
 
@@ -30,7 +32,7 @@ def run_of(name: str, **changes: Any) -> DBTCloudRun:
 def failed_run() -> DBTCloudRun:
     """Returns a run with a failed step, model and test."""
     run = run_of("run_error_related")
-    run.failed_nodes = tuple(node for node in nodes(sample("run_results")) if node.is_failed)
+    run.nodes = tuple(nodes(sample("run_results")))
     return run
 
 
@@ -152,7 +154,7 @@ class TestText:
     def test_bounded(self) -> None:
         """A thousand failed models and a log of megabytes make a text that one can read."""
         run = failed_run()
-        run.failed_nodes = (DBTCloudNode("model.x", "error", "m" * 10**6, 1.0),) * 1000
+        run.nodes = (DBTCloudNode("model.x", "error", "m" * 10**6, 1.0),) * 1000
         run["run_steps"][3]["logs"] = "line\n" * 10**6 + "x" * 10**5
         assert len(str(run)) < 16_000
         assert "and 990 more" in str(run)
@@ -185,6 +187,21 @@ class TestDict:
         pipeline.run([failed_run()], table_name="runs").raise_on_failed_jobs()
         with pipeline.sql_client() as sql:
             assert sql.execute_sql("select id, status from runs") == [(70403110257794, 20)]
+
+    def test_travels(self) -> None:
+        """A run that went through JSON is the run again, for people and for scripts."""
+        run = failed_run()
+        run.usual, run.load = UsualTimes(1, 2, 0.5), LoadedTables("p", None, ["1.2"], {"t": 3})
+        again = DBTCloudRun.from_dict(json.loads(json.dumps(run.to_dict())))
+        assert (again, vars(again)) == (run, vars(run))
+        for render in (str, DBTCloudRun.to_html, DBTCloudRun.to_markdown, DBTCloudRun.to_dict):
+            assert render(again) == render(run)
+
+    @pytest.mark.parametrize("value", [None, "x", 1, {}, [1], [{}, {"x": 1}, None, "x"]])
+    def test_travels_with_nonsense(self, value: object) -> None:
+        """What another has made of it is left out."""
+        data = {**run_of("run_error"), "nodes": value, "usual": value, "load": value}
+        assert str(DBTCloudRun.from_dict(data)).startswith("dbt Cloud run ")
 
     def test_copies(self) -> None:
         """A copy is a run with the same failed nodes."""
