@@ -109,10 +109,10 @@ MUTANTS: Final = {
         Mutant("a key beats the load", "if key := key_of(config.run_key):", "if (key := key_of(config.run_key)) and not load:", KEYS),
     ),
     "_follow/shared.py": (
-        Mutant("polls at one moment share a list", "if len(waiting) == 1:", "if True:", AWAITS),
-        Mutant("a run that no list shows is read alone", "set(chunk) - set(read)", "()", AWAITS),
-        Mutant("each call gets the error of its list", "for run_id in chunk:", "for run_id in chunk[:1]:", AWAITS),
-        Mutant("a cancelled call leaves the others their poll", "asyncio.shield(self._waiting[run_id])", "self._waiting[run_id]", AWAITS),
+        Mutant("polls at one moment share a list", "if len(ids) == 1:", "if True:", AWAITS),
+        Mutant("a run that no list shows is read alone", "if run:", "if run or True:", AWAITS),
+        Mutant("waits for many share their lists", "self._wanted.update(run_ids)", "self._wanted = set(run_ids)", AWAITS),
+        Mutant("a cancelled call leaves the others their poll", "asyncio.shield(self._listing)", "self._listing", AWAITS),
     ),
     "_follow/schedule.py": (
         Mutant("looks continue while following", "return next(later, waited + 2 * LOOKS[-1])", "return 1e9"),
