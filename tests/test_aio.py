@@ -107,6 +107,20 @@ def test_waits_for_many_share_lists() -> None:
     assert (alone.id, api.requests) == (4, [4])
 
 
+def test_cancelled_poll() -> None:
+    """A call that is cancelled in the middle of a poll leaves the others theirs."""
+
+    async def poll() -> DBTCloudRun:
+        api: Any = Runs()
+        polls = SharedPolls(Asyncio(), api)
+        first, second = (asyncio.create_task(polls.get_run_status(it)) for it in (1, 2))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(poll()).id == 2
+
+
 def test_run_that_no_list_shows() -> None:
     """A run that the list leaves out is read alone."""
     api = Runs()

@@ -26,7 +26,7 @@ from dlt_dbt_cloud.__main__ import main
 from dlt_dbt_cloud._cli import answers as commands
 from dlt_dbt_cloud._cli import parser as cli
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, setting_docs
-from dlt_dbt_cloud.plugin import DBTCloudCommand, plug_cli
+from dlt_dbt_cloud.plugin import DBTCloudCommand
 from tests.utils import (
     ACCOUNT,
     HOST,
@@ -603,17 +603,6 @@ def test_a_job_is_run_over_http(bare_shell: Shell, monkeypatch: pytest.MonkeyPat
 
 
 # The plugin
-
-
-def test_dlt_executes_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A subcommand exits with its own code, which dlt does not alter."""
-    monkeypatch.setattr(cli, "execute", lambda _: 4)
-    parser = argparse.ArgumentParser()
-    command = plug_cli()()
-    command.configure_parser(parser)
-    with pytest.raises(SystemExit) as exit_:
-        command.execute(parser.parse_args(["runs"]))
-    assert exit_.value.code == 4
 
 
 def test_each_dlt_takes_the_plugin() -> None:
