@@ -15,20 +15,12 @@ LOCAL = DOCS / "local.md"
 BEGIN, END = "<!-- fidelity -->\n", "<!-- end -->"
 HEAD = """# Settings
 
-A setting is an argument of the functions, a field of `DBTCloudConfiguration` (for `credentials=`),
-a line in `[dbt_cloud]` or `[<pipeline name>.dbt_cloud]` of `.dlt/config.toml` and
-`.dlt/secrets.toml`, or a variable `DBT_CLOUD__<NAME>`. All other providers of dlt's settings work
-too. The first of these that has it wins:
+You can give a setting in four places:
 
-1. the local dbt Cloud that a test or a script runs under: host, account, token and job,
-2. the argument,
-3. `credentials=`,
-4. `[<pipeline name>.dbt_cloud]`: the pipeline of `load_info=` or `pipeline=`, else the active one,
-5. `[dbt_cloud]`,
-6. the default.
-
-At the log level INFO a line says from which section the job comes. A misspelt name is a warning
-with the nearest name.
+- as an argument of a function: `run_dbt_cloud_job(wait_timeout=3600)`,
+- as a field of `DBTCloudConfiguration`, which `credentials=` takes,
+- in `.dlt/config.toml` or `.dlt/secrets.toml`, in `[dbt_cloud]` or `[<pipeline name>.dbt_cloud]`,
+- in the environment, as `DBT_CLOUD__<NAME>`. The other config providers of dlt work too.
 
 ```toml
 [dbt_cloud]
@@ -38,6 +30,18 @@ wait_timeout = 3600
 job_name = "Nightly flights"
 steps_override = ["dbt build --select flights+"]
 ```
+
+If a setting is in several places, the first of these wins:
+
+1. the local dbt Cloud that a test or script runs under: host, account, token and job,
+2. the argument,
+3. `credentials=`,
+4. `[<pipeline name>.dbt_cloud]`: the pipeline of `load_info=` or `pipeline=`, else the active one,
+5. `[dbt_cloud]`,
+6. the default.
+
+At log level INFO, a line names the section that the job comes from. For a misspelt name, a warning
+suggests the right one.
 
 This page is made from the code: `make reference`.
 """
@@ -57,13 +61,13 @@ def fidelity() -> str:
 def _lines() -> Iterator[str]:
     names = set(DBTCloudConfiguration.get_resolvable_fields())
     settings = [it for it in fields(DBTCloudConfiguration) if it.name in names]
-    yield "| setting | default | |"
+    yield "| setting | meaning | default |"
     yield "|---|---|---|"
     yield from (_row(it) for it in settings if it.name not in TRIGGER_FIELDS)
     yield ""
-    yield "These make the run different from the job. Each is also a key of `data=`:"
+    yield "These settings override what the job says, for one run. Each is also a key of `data=`:"
     yield ""
-    yield "| setting | default | |"
+    yield "| setting | meaning | default |"
     yield "|---|---|---|"
     yield from (_row(it) for it in settings if it.name in TRIGGER_FIELDS)
 
@@ -72,7 +76,7 @@ def _row(setting: Any) -> str:
     default = "" if setting.default in (None, "") else f"`{setting.default}`"
     if isinstance(setting.default, bool):
         default = default.lower()
-    return f"| `{setting.name}` | {default} | {setting.metadata['doc']} |"
+    return f"| `{setting.name}` | {setting.metadata['doc']} | {default} |"
 
 
 if __name__ == "__main__":
