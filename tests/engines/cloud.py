@@ -71,7 +71,10 @@ class Cloud(LocalDBTCloud):
 
 
 class TLS:
-    """Serves local dbt Clouds over https, each on a port of its own: a plain forwarder."""
+    """Serves local dbt Clouds over https, each on a port of its own.
+
+    It forwards all, but for the `Host`: the local dbt Cloud answers to its own name alone.
+    """
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -88,17 +91,20 @@ class TLS:
 
         async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             there, back = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            hosts = [f"127.0.0.1:{it}" for it in (writer.get_extra_info("sockname")[1], port)]
+            await asyncio.gather(_copy(reader, back, *hosts), _copy(there, writer))
 
         server = asyncio.start_server(forward, "127.0.0.1", 0, ssl=self._context)
         listening = asyncio.run_coroutine_threadsafe(server, self._loop).result(10)
         return int(listening.sockets[0].getsockname()[1])
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, old: str = "", new: str = ""
+) -> None:
     try:
         while chunk := await reader.read(65536):
-            writer.write(chunk)
+            writer.write(chunk.replace(old.encode(), new.encode()) if old else chunk)
             await writer.drain()
     except OSError:
         pass
