@@ -91,6 +91,7 @@ reference: $(VENV)/installed
 	$(BIN)/python -m tests.cli.reference
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.results.reference
+	$(BIN)/python -m tests.local.reference --compare
 
 # The site of the docs, in site/. What is broken in it is an error.
 $(VENV)/docs: $(VENV)/installed

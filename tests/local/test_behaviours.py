@@ -17,6 +17,7 @@ from dlt_dbt_cloud.local.api.behaviour import Basis
 from dlt_dbt_cloud.local.api.behaviours import BEHAVIOURS, table
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
 from dlt_dbt_cloud.local.api.routes import ROUTES
+from tests.local.reference import between
 
 ROOT = Path(__file__).parents[2]
 SOURCES = list((ROOT / "dlt_dbt_cloud" / "local").rglob("*.py"))
@@ -130,6 +131,4 @@ def test_the_docs_have_the_table() -> None:
     command = [sys.executable, "-m", "dlt_dbt_cloud.local", "--fidelity"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.strip() == table()
-    page = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
-    between = page.split("<!-- fidelity -->")[1].split("<!-- end -->")[0]
-    assert between.strip() == table()
+    assert between("fidelity").strip() == table()

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
-from dlt_dbt_cloud.local.runners import helper
 from dlt_dbt_cloud.local.runners.warm import PER_RUN
+from dlt_dbt_cloud.local.runners.warm_dbt.serving import check_threads
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="forks on Linux only")
 
@@ -157,7 +157,7 @@ def test_a_process_with_threads_does_not_fork() -> None:
     thread.start()
     try:
         with pytest.raises(OSError, match="threads"):
-            helper.check_threads()
+            check_threads()
     finally:
         done.set()
         thread.join()

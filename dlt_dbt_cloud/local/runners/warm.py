@@ -21,7 +21,7 @@ from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process, signal_group
 from dlt_dbt_cloud.local.runners.installed import DBT
 
-_HELPER: Final = Path(__file__).with_name("helper.py")
+_HELPER: Final = Path(__file__).parent / "warm_dbt" / "__main__.py"
 # What differs from run to run: nothing reads it before dbt is called.
 PER_RUN: Final = (
     "DBT_CLOUD_",

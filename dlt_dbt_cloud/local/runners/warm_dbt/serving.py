@@ -22,42 +22,18 @@ import signal
 import socket
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from .faster import install
+from .preparing import Memory, prepare
+
 _THREADS = Path("/proc/self/task")
 _PARENT_CHECK = 1.0
-_KEPT_MANIFESTS = 4
 _PR_SET_PDEATHSIG = 1
-_MODULES = (
-    "_strptime",
-    "babel.dates",
-    "daff",
-    "dbt.compilation",
-    "dbt.parser.sql",
-    "dbt.task.build",
-    "dbt.task.docs.generate",
-    "dbt.task.list",
-    "dbt_common.clients.agate_helper",
-    "google.protobuf.descriptor_pb2",
-    "multiprocessing.pool",
-    "netrc",
-    "resource",
-    "sqlparse",
-)
-_SCHEMAS = (
-    "dbt.contracts.project.ProjectFlags",
-    "dbt.contracts.project.ProfileConfig",
-    "dbt.contracts.project.Project",
-    "dbt.contracts.project.PackageConfig",
-    "dbt.contracts.project.Configuration",
-    "dbt.contracts.selection.SelectorFile",
-    "dbt.task.test.TestResultData",
-)
 
 
 class RecordedEnviron(type(os.environ)):  # type: ignore[misc]
@@ -78,45 +54,6 @@ class RecordedEnviron(type(os.environ)):  # type: ignore[misc]
         return {self.decodekey(k): self.decodevalue(v) for k, v in self._data.items()}.items()
 
 
-class Memory:
-    """Manifests, by the bytes that they were read from."""
-
-    def __init__(self) -> None:
-        self._manifests: OrderedDict[bytes, Any] = OrderedDict()
-
-    def load(self, path: str) -> Iterator[None]:
-        """Read a manifest, unless it is known. Compiles what is in it, piece by piece."""
-        parser = importlib.import_module("dbt.parser.manifest")
-        try:
-            data = Path(path).read_bytes()
-            if data in self._manifests:
-                self._manifests.move_to_end(data)
-                return
-            decoder = parser.extended_mashumuro_decoder
-            manifest = parser.Manifest.from_msgpack(data, decoder=decoder)
-        except Exception:  # noqa: BLE001  # dbt says so, where people look
-            return
-        self._manifests[data] = manifest
-        while len(self._manifests) > _KEPT_MANIFESTS:
-            self._manifests.popitem(last=False)
-        yield from _compile(manifest)
-
-    def install(self) -> None:
-        """Let dbt take a manifest from here instead of reading the same bytes again."""
-        parser = importlib.import_module("dbt.parser.manifest")
-        context = importlib.import_module("dbt.mp_context").get_mp_context()
-        read = parser.Manifest.from_msgpack
-
-        def from_msgpack(data: bytes, *args: Any, **kwargs: Any) -> Any:
-            known = self._manifests.pop(data, None)  # whoever gets it changes it
-            if known is None:
-                return read(data, *args, **kwargs)
-            known._lock = context.Lock()  # noqa: SLF001  # not one that forks share
-            return known
-
-        parser.Manifest.from_msgpack = from_msgpack
-
-
 class Helper:
     """Answers requests until the socket closes."""
 
@@ -126,7 +63,7 @@ class Helper:
         self._received = b""
         self._parent = os.getppid()
         self._steps: dict[int, int] = {}
-        self._warm_ups: Iterator[None] | None = _warm_ups(adapters)
+        self._warm_ups: Iterator[None] | None = prepare(adapters)
         self._wakeup, write = os.pipe()
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write)
@@ -212,44 +149,6 @@ class Helper:
         self._channel.close()
 
 
-def _warm_ups(adapters: Sequence[str]) -> Iterator[None]:
-    # In small pieces, for when there is nothing to do: a step that comes before imports for itself.
-    for name in (*_MODULES, *(f"dbt.adapters.{adapter}.__version__" for adapter in adapters)):
-        with suppress(Exception):
-            importlib.import_module(name)
-        yield
-    for path in (*_SCHEMAS, *_credentials(adapters)):
-        module, _, name = path.rpartition(".")
-        with suppress(Exception):
-            found = getattr(importlib.import_module(module), name)
-            found.json_schema()
-            found.from_dict({})
-        yield
-
-
-def _compile(manifest: Any) -> Iterator[None]:
-    # What dbt compiles of macros it keeps by their text, and of classes for good.
-    yield
-    kinds = {type(n): n for n in (*manifest.nodes.values(), *manifest.macros.values())}
-    for node in kinds.values():
-        with suppress(Exception):
-            node.to_dict(omit_none=True)
-            node.to_resource().to_dict(omit_none=False)
-        yield
-    cache = importlib.import_module("dbt_common.clients.jinja").template_cache
-    for macro in list(manifest.macros.values()):
-        with suppress(Exception):
-            cache.get_node_template(macro)
-        yield
-
-
-def _credentials(adapters: Sequence[str]) -> Iterator[str]:
-    for adapter in adapters:
-        with suppress(Exception):
-            found = importlib.import_module(f"dbt.adapters.{adapter}").Plugin.credentials
-            yield f"{found.__module__}.{found.__name__}"
-
-
 def _freeze() -> None:
     # Forks share these pages, and neither collect nor free them.
     gc.collect()
@@ -312,7 +211,6 @@ def _import(adapters: Sequence[str]) -> set[str]:
 def main() -> None:
     """Serve, and in each fork run dbt."""
     adapters = sys.argv[1:]
-    sys.path.pop(0)  # the folder of this file
     channel = socket.socket(fileno=os.dup(0))
     _redirect(os.open(os.devnull, os.O_WRONLY))
     helper = Helper(channel, adapters)
@@ -328,9 +226,6 @@ def main() -> None:
         helper.end_steps()
         return
     _become(request, own)
+    install()
     helper.memory.install()
     importlib.import_module("dbt.cli.main").cli(prog_name="dbt")
-
-
-if __name__ == "__main__":
-    main()

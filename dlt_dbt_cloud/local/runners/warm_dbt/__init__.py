@@ -1,0 +1,1 @@
+"""A program that keeps dbt warm. The Python of dbt runs it, so it needs nothing but dbt."""

@@ -1,0 +1,72 @@
+"""What lets dbt do the same in less time: only in the versions that it was written for."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from dbt_common.events import base_types, types
+
+from dlt_dbt_cloud.local.runners.warm_dbt import faster
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Something to replace, and a replacement that is known to fit it."""
+    place = SimpleNamespace(own=faster.find)
+    monkeypatch.setattr(faster, "theirs", place, raising=False)
+    return place
+
+
+def known(expected: str) -> faster.Known:
+    """A replacement that was written for a certain source."""
+    return (len, (f"{faster.__name__}:theirs.own",), (), expected)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_only_known_source_is_replaced(
+    place: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    """A function is replaced only if its source is what the replacement was written for."""
+    expected = faster.digest((f"{faster.__name__}:theirs.own",)) if is_known else "of another"
+    monkeypatch.setattr(faster, "KNOWN", (known(expected),))
+    monkeypatch.setattr(os.environ, "__class__", type(os.environ))
+    faster.install()
+    assert (place.own is len) == is_known
+
+
+def test_the_installed_dbt_is_known() -> None:
+    """Every replacement fits the dbt of the tests, else nobody would notice that none is used."""
+    outdated = [
+        (replacement.__name__, found)
+        for replacement, places, rests_on, expected in faster.KNOWN
+        if (found := faster.digest((*places, *rests_on))) != expected
+    ]
+    assert outdated == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        types.Note(msg="é"),
+        types.Formatting("a line"),
+        types.RecordRetryException(exc="no"),
+    ],
+)
+def test_an_event_has_the_same_message(event: base_types.BaseEvent) -> None:
+    """The message of an event is what dbt makes of it, except for the time."""
+    ours, theirs = faster.msg_from_base_event(event), base_types.msg_from_base_event(event)
+    ours.info.ts.CopyFrom(theirs.info.ts)
+    assert ours == theirs
+
+
+def test_the_environment_is_decoded_anew_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the environment is what it is now, whether a variable was set or deleted since."""
+    monkeypatch.setattr(os.environ, "__class__", faster.Environ)
+    faster.Environ.decoded = None
+    assert "OF_A_TEST" not in dict(os.environ.items())
+    os.environ["OF_A_TEST"] = "é"
+    assert dict(os.environ.items())["OF_A_TEST"] == "é"
+    del os.environ["OF_A_TEST"]
+    assert "OF_A_TEST" not in dict(os.environ.items())
