@@ -149,7 +149,7 @@ def turns(models: int, made: Copies) -> dict[str, list[Turn]]:
 
 
 Row = tuple[int, str, float, float, float]
-"""Models, what was built, the medians of the seconds of bare dbt and of the job, and of the ratio."""
+"""Models, what was built, and medians: seconds of bare dbt, of the job, and their ratio."""
 
 
 def beside_bare(models: int, made: Copies) -> list[Row]:

@@ -75,9 +75,11 @@ class Api:
 
     def until(self, run_id: int, is_so: Callable[[Any], bool]) -> Any:
         """Poll a run, with its steps, until it is as wanted."""
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 240  # a busy machine is no fault
         while not is_so(run := self.run(run_id, "run_steps")):
-            assert time.monotonic() < give_up, run
+            assert time.monotonic() < give_up, (
+                f"{run['status_humanized']} since {run['updated_at']}"
+            )
             time.sleep(0.05)
         return run
 

@@ -22,7 +22,6 @@ from dlt_dbt_cloud import (
     DBTCloudRunTimedOutException,
     DBTCloudWaitTimeoutException,
     run_dbt_cloud_job,
-    wait_for_dbt_cloud_runs,
 )
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
@@ -86,17 +85,6 @@ def test_failing_model_and_recovery(
         assert triggers(cloud) == 1
 
 
-def test_failing_test(make_project: Callable[..., DBTJob]) -> None:
-    """A dbt test that fails is named, with what it found."""
-    job = make_project()
-    write_model(job, "doubled", "select null as doubled from {{ ref('numbers') }}")
-    with LocalDBTCloud(jobs=[job]) as cloud:
-        run = run_dbt_cloud_job(cloud.credentials)
-    (node,) = run.failed_nodes
-    assert node.unique_id.startswith("test.tiny.not_null_doubled")
-    assert node.message.startswith("Got ")
-
-
 def test_parse_error(make_project: Callable[..., DBTJob]) -> None:
     """A project that does not parse has no results: the end of the log says why."""
     job = make_project()
@@ -115,15 +103,6 @@ def test_parse_error(make_project: Callable[..., DBTJob]) -> None:
     assert "depends on a node named 'no_such_model' which was not found" in str(run)
 
 
-def test_schema_override(make_project: Callable[..., DBTJob]) -> None:
-    """An override in `data` reaches dbt."""
-    job = make_project(steps=("dbt run --select numbers",))
-    with LocalDBTCloud(jobs=[job]) as cloud:
-        run_dbt_cloud_job(cloud.credentials, data={"schema_override": "elsewhere"})
-    with duckdb.connect(job.env["TINY_DATABASE"]) as database:
-        assert database.execute("select count(*) from elsewhere.numbers").fetchone() is not None
-
-
 def test_timeout_deadline_and_queue(make_project: Callable[..., DBTJob]) -> None:
     """The job's own timeout, the wait's deadline while running, and the one while queued."""
     job = make_project(env={"TINY_SLOW": "yes"}, steps=("dbt run --select slow",))
@@ -139,22 +118,6 @@ def test_timeout_deadline_and_queue(make_project: Callable[..., DBTJob]) -> None
         assert client.get_run_status(queued.value.run.id).is_cancelled
         assert client.get_run_status(running.id).in_progress
         client.cancel_run(running.id)
-
-
-def test_two_jobs_and_two_runs(make_project: Callable[..., DBTJob]) -> None:
-    """Two runs of one job one after the other, another job beside them, one wait for all."""
-    select = ("dbt run --select numbers",)
-    jobs = [make_project(name="one", steps=select), make_project(name="two", steps=select)]
-    with LocalDBTCloud(jobs=jobs) as cloud:
-        started = [
-            run_dbt_cloud_job(cloud.credentials_for(name), wait_for_outcome=False)
-            for name in ("one", "one", "two")
-        ]
-        runs = wait_for_dbt_cloud_runs(started, cloud.credentials)
-    assert [run.is_success for run in runs] == [True, True, True]
-    first, second, other = runs
-    assert second["started_at"] >= first["finished_at"]
-    assert other["started_at"] < first["finished_at"]
 
 
 SCRIPT = """

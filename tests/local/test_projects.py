@@ -102,7 +102,7 @@ def test_paths_with_spaces_and_letters(tmp_path: Path, run: Callable[..., Any]) 
 
 @pytest.mark.parametrize("place", ["cwd", "project", "home", "DBT_PROFILES_DIR"])
 def test_places_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """A profile is found in `DBT_PROFILES_DIR`, the current folder, the project and `~/.dbt`."""
+    """A profile is found where dbt looks for it, and in the given folder above all."""
     folder = project(tmp_path / "shop")
     (folder / "profiles.yml").unlink()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -114,6 +114,8 @@ def test_places_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     shop = {"target": "dev", "outputs": {"dev": PROFILE}}
     write(found, {"profiles.yml": {"shop": shop}})
     assert DBTJob(folder).profile().path.parent == found
+    given = write(tmp_path / "given", {"profiles.yml": {"shop": shop}})
+    assert DBTJob(folder, profiles_dir=given).profile().path.parent == given
 
 
 def test_a_relative_path_starts_where_dbt_is_called(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -156,24 +155,6 @@ def test_project_or_profile_that_can_not_be_used(  # noqa: PLR0917  # called by 
     path = Path(job.project_dir) / file
     path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     refused(jobs=[job], match=match)
-
-
-def test_profiles_are_found_where_dbt_finds_them(
-    make_project: Callable[..., DBTJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A profile is looked up in the folder given, in DBT_PROFILES_DIR, in the project, at home."""
-    job = make_project()
-    original = Path(job.project_dir) / "profiles.yml"
-    shutil.copytree(original.parent, tmp_path / "given")
-    (tmp_path / ".dbt").mkdir()
-    shutil.move(original, tmp_path / ".dbt")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert job.profile().path == tmp_path / ".dbt" / "profiles.yml"
-    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "given"))
-    assert job.profile().path == tmp_path / "given" / "profiles.yml"
-    monkeypatch.delenv("DBT_PROFILES_DIR")
-    given = DBTJob(job.project_dir, profiles_dir=tmp_path / "given")
-    assert given.profile().path == tmp_path / "given" / "profiles.yml"
 
 
 @pytest.mark.parametrize("steps", [(), ("dbt build", "sh x"), "dbt build"])

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,20 +91,6 @@ def test_a_helper_of_its_own_for_what_is_read_at_the_start(
             monkeypatch.setenv("PYTHONSTARTUP_OF_A_TEST", value)
             assert api.finished(api.trigger()["id"])["status"] == 10
         assert len(cloud._world.dbt.helpers) == 3
-
-
-def test_all_ends_when_the_server_is_killed(
-    slow: DBTJob, serve: Callable[..., Any], make_api: Callable[..., Any], children: Any
-) -> None:
-    """Nothing outlives a server that is killed with `kill -9`: no helper, no step."""
-    options = [f"--env={name}={value}" for name, value in slow.env.items()]
-    served = serve("--project-dir", str(slow.project_dir), "--step", slow.steps[0], *options)
-    api = make_api(SimpleNamespace(settings=lambda _: served.settings))
-    api.until(api.trigger()["id"], is_in_the_model)
-    started = children(served.process.pid)
-    assert len(started) >= 2
-    served.stop(signal.SIGKILL)
-    assert soon(lambda: all(is_gone(pid) for pid in started))
 
 
 def test_a_step_ends_with_its_helper_and_the_next_run_has_another(
