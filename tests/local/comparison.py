@@ -218,7 +218,10 @@ class Both:
 
     def warm(self, api: Api, case: Case) -> dict[str, Any]:
         """Run the job. Returns its artifacts."""
-        overrides = {"steps_override": list(case.steps), "target_name_override": case.target}
+        overrides: dict[str, Any] = {
+            "steps_override": list(case.steps),
+            "target_name_override": case.target,
+        }
         run = api.finished(api.trigger(**overrides)["id"])
         assert run["status"] == 10, run["run_steps"][-1]["logs"]
         return {name: api.artifact(run["id"], name) for name in artifacts(case)}

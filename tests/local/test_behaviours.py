@@ -50,7 +50,7 @@ def test_guesses_are_marked_where_they_are_made() -> None:
     for row in BEHAVIOURS:
         case = row.name.partition(".")[2]
         if row.is_guess and not row.name.startswith("fault."):
-            assert code.count(f'"{row.name}"') + code.count(f'"{case}"') >= 2, row.name
+            assert f'"{row.name}"' in code or f'"{case}"' in code, row.name
 
 
 @pytest.mark.parametrize(
