@@ -190,7 +190,7 @@ def _slowest(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
             node.name,
             node.resource_type,
             _seconds(node),
-            bar(node.execution_time / longest, tone_of(node)),
+            bar(node.execution_time / longest, node.tone),
         )
         for node in nodes
     ]
@@ -202,11 +202,11 @@ def _slowest(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
 
 def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     """Yields all nodes, folded: what failed stands first."""
-    shown = sorted(nodes, key=lambda node: TONE_ORDER.index(tone_of(node)))[:MAX_ROWS]
+    shown = sorted(nodes, key=lambda node: TONE_ORDER.index(node.tone))[:MAX_ROWS]
     rows = (
         (
             node.name,
-            pill(str_of(node.status), tone_of(node)),
+            pill(str_of(node.status), node.tone),
             node.file,
             "" if node.rows_affected is None else f"{node.rows_affected:,} rows",
             "" if not node.failures else f"{node.failures:,} rows found",
@@ -246,12 +246,3 @@ def _coded(text: str) -> Html:
     """Returns a text, with what stands between backticks as code."""
     parts = text.split("`")
     return join(el("code", part) if place % 2 else part for place, part in enumerate(parts))
-
-
-def tone_of(node: DBTCloudNode) -> str:
-    """Returns how the outcome of a node is to be taken."""
-    if node.is_failed:
-        return "bad"
-    if node.is_warned:
-        return "warn"
-    return "idle" if str_of(node.status) in {"skipped", "no-op"} else "good"

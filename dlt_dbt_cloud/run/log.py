@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._values import printable, str_of
-from dlt_dbt_cloud.run.node import FILE, JINJA_LINE
+from dlt_dbt_cloud.run.node import FILE, JINJA_LINE, place_of
 
 MAX_LOG_LINES: Final = 20
 MAX_MESSAGE: Final = 400
@@ -80,7 +80,7 @@ class DBTCloudRunError(NamedTuple):
     @property
     def place(self) -> str:
         """File and line, as far as they are known."""
-        return ":".join(filter(None, [self.file, str(self.line or "")])) if self.file else ""
+        return place_of(self.file, self.line)
 
 
 class LoggedNode(NamedTuple):

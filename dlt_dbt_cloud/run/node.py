@@ -110,7 +110,19 @@ class DBTCloudNode(NamedTuple):
     @property
     def place(self) -> str:
         """File and line, as far as they are known."""
-        return ":".join(filter(None, [self.file, str(self.line or "")])) if self.file else ""
+        return place_of(self.file, self.line)
+
+    @property
+    def tone(self) -> str:
+        """How people are shown its outcome: `bad`, `warn`, `idle` or `good`."""
+        if self.is_failed or self.is_warned:
+            return "bad" if self.is_failed else "warn"
+        return "idle" if str_of(self.status) in {"skipped", "no-op"} else "good"
+
+
+def place_of(file: str, line: int | None) -> str:
+    """Returns a file and the line in it, as far as they are known."""
+    return f"{file}:{line}" if file and line else file
 
 
 def name_of(unique_id: str) -> str:

@@ -39,24 +39,16 @@ def timeline(nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
 def _thread(name: str, marks: Sequence[Mark], total: float) -> Html:
     rects = [_rect(mark, total) for mark in marks]
     label = f"{name}: {len(marks)} nodes"
-    drawn = el(
-        *("svg", *rects),
-        **{
-            "viewBox": "0 0 1000 20",
-            "preserveAspectRatio": "none",
-            "role": "img",
-            "aria-label": label,
-        },
-    )
+    box = {"viewBox": "0 0 1000 20", "preserveAspectRatio": "none"}
+    drawn = el("svg", *rects, **box, role="img", aria_label=label)
     return el("div", el("span", name.partition(" ")[0], class_="thread"), drawn)
 
 
 def _rect(mark: Mark, total: float) -> Html:
     width = max(1.0, 1000 * (mark.end - mark.start) / total)
     title = f"{mark.node.name}: {mark.node.status}, {mark.node.execution_time:.2f} s"
-    tone = "bad" if mark.node.is_failed else "warn" if mark.node.is_warned else "good"
     place = {"x": f"{1000 * mark.start / total:.1f}", "width": f"{width:.1f}"}
-    return el("g", el("title", title), el("rect", **place, y=1, height=18, class_=tone))
+    return el("g", el("title", title), el("rect", **place, y=1, height=18, class_=mark.node.tone))
 
 
 def _since(first: datetime, moment: datetime) -> float:

@@ -189,14 +189,6 @@ def test_help_does_without_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
 # Run
 
 
-def test_run_prints_the_run(shell: Shell, triggered: responses.RequestsMock) -> None:
-    """`run` triggers the configured job once, waits, prints the run and exits with 0."""
-    triggered.get(RUN_URL, json=sample_run("run_success"))
-    assert shell("run") == 0
-    assert shell.out.startswith(f"dbt Cloud run {RUN_ID} of job")
-    assert len(bodies(triggered)) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "code"),
     [
@@ -274,16 +266,6 @@ def test_run_takes_the_name_of_a_job(shell: Shell, api: responses.RequestsMock) 
     api.get(JOBS_URL, json=listed("jobs", {"id": 5, "name": "Hourly"}))
     api.post(f"{JOBS_URL}5/run/", json=sample_run("run_queued", job_definition_id=5))
     assert shell("run", "--no-wait", "Hourly") == 0
-
-
-def test_a_name_of_two_jobs_triggers_nothing(shell: Shell, api: responses.RequestsMock) -> None:
-    """A name that matches twice is refused, with the ids to choose from."""
-    api.get(JOBS_URL, json=listed("jobs", {"id": 1, "name": "Twin"}, {"id": 2, "name": "Twin"}))
-    assert shell("run", "Twin") == 2
-    assert "2 jobs are named 'Twin'" in shell.err
-    assert "job_id 1," in shell.err
-    assert "job_id 2," in shell.err
-    assert bodies(api) == []
 
 
 def test_the_deadline_is_4(shell: Shell, triggered: responses.RequestsMock) -> None:
@@ -372,15 +354,6 @@ def test_a_run_that_has_ended_is_not_cancelled(shell: Shell, api: responses.Requ
     assert "nothing to cancel" in shell.out
 
 
-def test_retry_says_why_not(shell: Shell, api: responses.RequestsMock) -> None:
-    """What the API can't retry is not tried, and its reason is told."""
-    refused = {"can_retry": False, "retry_not_supported_reason": "RETRY_NOT_LATEST_RUN"}
-    api.get(RUN_URL, json=sample_run("run_error", id=RUN_ID, **refused))
-    assert shell("retry") == 2
-    assert "RETRY_NOT_LATEST_RUN" in shell.err
-    assert bodies(api) == []
-
-
 # Runs
 
 
@@ -426,22 +399,6 @@ def test_a_job_without_runs_is_said_so(shell: Shell, api: responses.RequestsMock
 def findings(shell: Shell) -> dict[str, bool | None]:
     """Returns what `check --json` found."""
     return {finding["check"]: finding["ok"] for finding in shell.json}
-
-
-def test_check_says_that_all_is_well(shell: Shell, api: responses.RequestsMock) -> None:
-    """Host, token, account and job are ok, a line each, and nothing is triggered."""
-    api.get(JOBS_URL, json=sample("jobs"))
-    api.get(f"{JOBS_URL}{JOB_ID}/", json={"data": {**sample("jobs")["data"][0], "id": JOB_ID}})
-    api.get(RUNS_URL, json=listed("runs"))
-    assert shell("check") == 0
-    lines = [line.split() for line in shell.out.splitlines()]
-    assert [line[:2] for line in lines[:4]] == [
-        ["ok", "host"],
-        ["ok", "token"],
-        ["ok", "account"],
-        ["ok", "job"],
-    ]
-    assert bodies(api) == []
 
 
 def test_check_finds_all_that_is_missing_at_once(

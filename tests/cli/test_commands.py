@@ -231,6 +231,7 @@ class TestAdvice:
         api.get(RUN_URL, json=sample_run("run_error", id=RUN_ID, **refused))
         assert shell("retry") == 2
         assert f"{reason}, {REFUSALS[reason]}" in shell.err
+        assert all(call.request.method == "GET" for call in api.calls)
 
 
 @pytest.mark.parametrize(

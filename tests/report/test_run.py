@@ -1,6 +1,5 @@
 """What a run tells a script and a person."""
 
-import copy
 import json
 import pickle
 from typing import Any
@@ -202,11 +201,6 @@ class TestDict:
         """What another has made of it is left out."""
         data = {**run_of("run_error"), "nodes": value, "usual": value, "load": value}
         assert str(DBTCloudRun.from_dict(data)).startswith("dbt Cloud run ")
-
-    def test_copies(self) -> None:
-        """A copy is a run with the same failed nodes."""
-        run = failed_run()
-        assert copy.deepcopy(run).failed_nodes == run.failed_nodes
 
 
 class TestNodes:
