@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
-from dlt_dbt_cloud._follow.screen import AnyScreen, Screen
+from dlt_dbt_cloud._follow.screen import AnyScreen, Screen, Still
 from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._values import clock
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
@@ -104,7 +104,7 @@ class Lines:
         return f"dbt Cloud run {run.id}: {', '.join(filter(None, parts))}"
 
 
-class Tally:
+class Tally(Still):
     """Tells how many of the runs that are waited for have finished.
 
     Args:
@@ -117,12 +117,6 @@ class Tally:
         self._io = io
         self._told_at = io.now()
         self._text = "dbt Cloud runs: none has finished yet"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the lines as they are."""
 
     @property
     def due(self) -> float:

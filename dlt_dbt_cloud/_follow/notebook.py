@@ -1,12 +1,10 @@
 """Shows runs in a notebook while they are waited for: one table, which changes in place."""
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from typing_extensions import Self
-
+from dlt_dbt_cloud._follow.screen import Still
 from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRuns
 
 
@@ -16,19 +14,11 @@ def is_notebook() -> bool:
     return hasattr(get_ipython() if get_ipython else None, "kernel")
 
 
-class Notebook:
+class Notebook(Still):
     """A table in the output of the cell."""
-
-    due = math.inf
 
     def __init__(self) -> None:
         self._handle: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the table as it is."""
 
     def show(self, run: DBTCloudRun | DBTCloudRuns) -> None:
         """Shows what was just read."""
@@ -42,6 +32,3 @@ class Notebook:
     def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
         """Shows all runs that are waited for."""
         self.show(DBTCloudRuns(runs))
-
-    def tick(self) -> None:
-        """Does nothing: each read shows the times."""

@@ -1,7 +1,6 @@
 """Chooses how a wait is shown, and shows it through the progress collector of a pipeline."""
 
 import logging
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.lines import FRAME, Lines, Tally, left
 from dlt_dbt_cloud._follow.notebook import Notebook, is_notebook
-from dlt_dbt_cloud._follow.screen import CollectorScreen, LogScreen, Screen
+from dlt_dbt_cloud._follow.screen import CollectorScreen, LogScreen, Screen, Still
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 
@@ -94,7 +93,7 @@ async def rest(io: IO, seconds: float, progress: "Shown | ShownMany | None") -> 
     await io.sleep(seconds, is_poll=True)
 
 
-class Progress:
+class Progress(Still):
     """Shows a wait: seconds, what the run is doing, and what is usually left.
 
     The first counter is the wait as a whole, the only one that some collectors show; each thing
@@ -148,14 +147,6 @@ class Progress:
         if elapsed:
             self._update(self._activity, elapsed)
         self._activity = run.activity
-
-    @property
-    def due(self) -> float:
-        """Seconds until `tick` has something to show: a collector shows what was read."""
-        return math.inf
-
-    def tick(self) -> None:
-        """Does nothing: a collector has its own clock."""
 
     def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
         """Shows how many of the runs have finished."""

@@ -1,12 +1,14 @@
 """Where a wait is told: a terminal, the output of a script in CI, or a log."""
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping
 from typing import Final, TextIO
 
 from dlt.common.runtime.collector import LogCollector
+from typing_extensions import Self
 
 from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud._values import printable
@@ -15,6 +17,24 @@ CLAIM: Final = "_dlt_dbt_cloud_line"
 """Attribute of a stream that names the wait whose line lives on it."""
 
 CLEAR: Final = "\r\x1b[K"
+
+
+class Still:
+    """What shows a wait, and changes only when a run was read."""
+
+    @property
+    def due(self) -> float:
+        """Seconds until `tick` has something to show."""
+        return math.inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves what is shown as it is."""
+
+    def tick(self) -> None:
+        """Shows that time passes, though nothing has been read."""
 
 
 class LogScreen:
