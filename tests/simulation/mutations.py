@@ -47,13 +47,14 @@ MUTANTS: Final = {
         Mutant("an outage is waited for while looking up", "patience = Patience(self.outage_timeout, refusal=60.0, garbage=60.0)", "patience = Patience(0.0)"),
     ),
     "_start/__init__.py": (
-        Mutant("a load's run is looked for first", "if order.is_shared or order.reuse_queued:", "if order.reuse_queued:"),
+        Mutant("a load's run is looked for first", "(order.is_shared or order.reuse_queued)", "order.reuse_queued"),
         Mutant("an unclear list hides the load's run", "if order.is_shared and found.is_unclear:", "if False:"),
         Mutant("only live runs do", "if run.in_progress or run.is_success]", "]"),
         Mutant("without a search nothing is triggered", "refuse(api, order, error)", "raise error"),
         Mutant("an outage is waited for before the first send", "order, Patience(outage_timeout))", "order, Patience(0.0))"),
         Mutant("a run to reuse is read", "if await is_queued(io, api, run):", "if True:"),
         Mutant("other overrides of a key are refused", "check_overrides(api, order, run)", "pass", KEYS),
+        Mutant("a load that has its run asks no destination", "if run is None and order.narrowing:", "if order.narrowing:", SELECTS),
     ),
     "_start/duplicates.py": (
         Mutant("the oldest is followed", "follow = min(", "follow = max("),
@@ -85,7 +86,7 @@ MUTANTS: Final = {
         Mutant("a call that reuses looks for others", "or self.is_ambiguous or self.reuse_queued", "or self.is_ambiguous"),
         Mutant("a load looks for others", "return self.is_shared or", "return"),
         Mutant("an ambiguous call looks for others", "or self.is_ambiguous or", "or"),
-        Mutant("runs with other overrides are not reused", 'overrides(run["trigger"]) == overrides(self.request)', "True", STARTS),
+        Mutant("runs with other overrides are not reused", "builds in (overrides(self.request), narrowed)", "True", STARTS),
         Mutant("other overrides of a key have another tag", "self.tag + self.variant in cause:", "True:", KEYS),
     ),
     "_start/engines.py": (
