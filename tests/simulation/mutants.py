@@ -17,7 +17,7 @@ from typing import Final
 from tests.simulation.mutations import MUTANTS, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
-SCHEDULES: Final = 1_600
+SCHEDULES: Final = 3_200
 MAX_SECONDS: Final = 900
 """A mutant that hangs is caught too."""
 
