@@ -9,15 +9,15 @@ DBTCloudException
 │   ├── DBTCloudHTTPException               ... it got an error status (a requests.HTTPError)
 │   ├── DBTCloudConnectionException         ... it got none (a requests.ConnectionError)
 │   └── DBTCloudResponseException           ... it got something else than the API's JSON
-├── DBTCloudTriggerException                triggering a job led to no run to watch
+├── DBTCloudTriggerException                a trigger led to no run that can be followed
 │   ├── DBTCloudNotTriggeredException       ... and certainly created none
 │   ├── DBTCloudRunKeyException             ... the key has a run with other overrides
 │   └── DBTCloudTriggerOutcomeUnknownException  ... and may have created one
 ├── DBTCloudStoppedException                the caller set `stop`
-├── DBTCloudWaitException                   the wait ended before the run did: the run goes on
+├── DBTCloudWaitException                   the wait ended, the run is still in progress
 │   ├── DBTCloudWaitTimeoutException        ... at its deadline
-│   └── DBTCloudRunUnreachableException     ... because the API stayed down
-└── DBTCloudRunException                    a run ended, and not well
+│   └── DBTCloudRunUnreachableException     ... because the API stayed unavailable
+└── DBTCloudRunException                    a run finished, but did not succeed
     ├── DBTCloudRunFailedException          ... a step failed
     ├── DBTCloudRunCancelledException       ... a person or dbt Cloud cancelled it
     ├── DBTCloudRunTimedOutException        ... it exceeded the job's own timeout
@@ -126,7 +126,7 @@ class DBTCloudConnectionException(DBTCloudAPIException, requests.ConnectionError
 class DBTCloudResponseException(DBTCloudAPIException):
     """Success, but not the API's JSON: a proxy, a login page, or a host that is not dbt Cloud's."""
 
-    # A wrong host answers so for ever, and a first request should say so at once.
+    # A wrong host never sends anything else, and a first request should tell that at once.
     is_transient = False
     may_have_acted = True
 
@@ -136,11 +136,11 @@ class DBTCloudResponseException(DBTCloudAPIException):
 
 
 class DBTCloudTriggerException(DBTCloudException, requests.RequestException):
-    """Triggering a job did not lead to a run that can be watched.
+    """A trigger did not lead to a run that can be followed.
 
     Attributes:
         job_id: The job.
-        mark: What tells the run from others, if there is one, e.g. the tag in its `cause`.
+        mark: How to recognise the run, if there is one, e.g. the tag in its `cause`.
         url: Where to look at the runs of the job.
     """
 
@@ -152,11 +152,11 @@ class DBTCloudTriggerException(DBTCloudException, requests.RequestException):
 
 
 class DBTCloudNotTriggeredException(DBTCloudTriggerException):
-    """The API stayed unreachable, and certainly created no run."""
+    """The API stayed unavailable, and certainly created no run."""
 
 
 class DBTCloudTriggerOutcomeUnknownException(DBTCloudTriggerException):
-    """The API may have created a run, and did not answer when asked which."""
+    """The API may have created a run, but lookups could not tell."""
 
 
 class DBTCloudRunKeyException(DBTCloudTriggerException):
@@ -168,35 +168,36 @@ class DBTCloudStoppedException(DBTCloudException):
 
 
 class DBTCloudWaitException(DBTCloudException):
-    """The wait ended before the run did. The run goes on.
+    """The wait ended before the run. The run is still in progress.
 
     Attributes:
-        runs: The runs that had not ended, as last seen.
+        runs: The runs in progress, as last read.
     """
 
     def __init__(self, message: str, *, runs: list[Any]) -> None:
-        super().__init__(f"{message} The run goes on.")
+        whose = "The runs are" if len(runs) > 1 else "The run is"
+        super().__init__(f"{message} {whose} still in progress.")
         self.runs = runs
 
     @property
     def run(self) -> Any:
-        """The run, where the wait was for one."""
+        """The run, or the first of several."""
         return self.runs[0]
 
 
 class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):
-    """The run had not ended at the deadline of the wait (`wait_timeout`)."""
+    """The run did not finish within `wait_timeout`."""
 
 
 class DBTCloudRunUnreachableException(DBTCloudWaitException, requests.RequestException):
-    """The API gave no status of the run for longer than `outage_timeout`."""
+    """The status of the run could not be read for longer than `outage_timeout`."""
 
 
 class DBTCloudRunException(DBTCloudException):
-    """A run ended, and not well.
+    """A run finished, but did not succeed.
 
     Attributes:
-        run: The run as it ended, a `DBTCloudRun`.
+        run: The finished run, a `DBTCloudRun`.
     """
 
     def __init__(self, message: str, *, run: Any) -> None:
@@ -217,4 +218,4 @@ class DBTCloudRunTimedOutException(DBTCloudRunException):
 
 
 class DBTCloudRunOutcomeUnknownException(DBTCloudRunException):
-    """The run ended with a status that this version does not know."""
+    """The run finished with a status that this version does not know."""

@@ -45,10 +45,10 @@ TROUBLE: Final = (OSError, EOFError, ValueError, HTTPException, Urllib3Error, zl
 
 
 class TimedReader(io.RawIOBase):
-    """Reads from a socket until the time is over that the socket had left at first.
+    """Reads from a socket, for at most the timeout of the socket in all.
 
-    A timeout of a socket is for one `recv` alone: a server that sends a byte now and then holds
-    the client for ever.
+    By itself it would limit each `recv`: a server that sends a byte now and then would hold the
+    client for ever.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
@@ -88,7 +88,7 @@ class TimedResponse(HTTPResponse):
 
 
 class TimedAdapter(HTTPAdapter):
-    """Has the connections of all pools, also of those through a proxy, read in time."""
+    """Makes all connections read in time, also those through a proxy."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the pool of connections for a request."""
@@ -103,7 +103,7 @@ class OneHostSession(Session):
     """dlt's session, which follows no redirect. requests would read its body whole even so."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Returns that there is none."""
+        """Returns None: there is none."""
 
 
 class TokenAuth(AuthBase):

@@ -1,4 +1,4 @@
-"""How the program touches the world: a clock, a sleep and calls. And the one retry loop.
+"""What the program needs of the world: a clock, a sleep and calls. And the one retry loop.
 
 `_start`, `_follow` and `_report` are `async def` functions over an `IO`. With `Blocking` they never
 suspend, so `run` carries them out without an event loop, in ordinary frames. Awaited calls bring a
@@ -60,7 +60,7 @@ class IO(Protocol):
         ...
 
     def last(self, seconds: float) -> Self:
-        """Returns one for the last words of an aborted call: it ignores the abort, but is brief."""
+        """Returns one that ignores the abort of the call, for so many seconds."""
         ...
 
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
@@ -74,10 +74,7 @@ class IO(Protocol):
 
 @dataclass(frozen=True)
 class OnClock:
-    """What those in real time share: how long a request may take, the deadline, and a clock.
-
-    Requests take real time on any clock.
-    """
+    """The base of those with a clock: a deadline, and a limit for requests, in real time."""
 
     request_timeout: float = 60.0
     deadline: float = field(default=math.inf, kw_only=True)
@@ -98,10 +95,10 @@ class OnClock:
 
 @dataclass(frozen=True)
 class Blocking(OnClock):
-    """Waits in the calling thread. Requests run in threads that can be left behind.
+    """Waits in the calling thread. Requests run in threads of their own.
 
-    A signal or an exception that a signal handler raises ends a wait at once, whatever the request
-    is doing. In other threads than the main one, dlt's signal flag and `stop` do.
+    A signal, or what a signal handler raises, ends a wait at once, whatever the request is doing.
+    In other threads than the main one, dlt's signal flag and `stop` do.
 
     Attributes:
         stop: Ends the wait when set, from any thread.
@@ -165,7 +162,7 @@ def run(program: Coroutine[Any, Any, T]) -> T:
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
     """Calls a function in a daemon thread, which keeps no interpreter from exiting."""
     future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # who stops waiting leaves it as it is
+    future.set_running_or_notify_cancel()  # it can't be cancelled any more
 
     def work() -> None:
         try:
