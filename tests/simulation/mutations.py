@@ -131,7 +131,7 @@ MUTANTS: Final = {
         Mutant("an outage is retried", "Patience(self.outage_timeout,", "Patience(self.outage_timeout / 10,"),
         Mutant("garbage is retried", "garbage=self.outage_timeout)", "garbage=0.0)"),
         Mutant("a cancelled run may have an older twin", "CANCELLED_PAUSES", "(0.0, 1.0)"),
-        Mutant("a last look when the run has finished", "if is_over else run", "if False else run", STARTS),
+        Mutant("a last look when the run has finished", "if is_over else run", "if False else run", KEYS),
         Mutant("a look that failed comes again soon", "if not is_settled:", "if False:", STARTS),
     ),
     "_follow/first.py": (

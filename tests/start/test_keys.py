@@ -1,19 +1,23 @@
 """A key of the caller: one piece of work, one run, whoever asks for it and how often."""
 
+import json
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import requests
+import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlt_dbt_cloud import DBTCloudRunKeyException, InvalidCredentialsException, load_ref
 from dlt_dbt_cloud._start.engines import HOSTS, engine_key
 from dlt_dbt_cloud.run import DBTCloudRun
-from tests.utils import RUN_ID, PlayedJob, configured
+from tests.utils import JOB_ID, RUN_ID, JumpingIO, PlayedJob, Response, configured
 
 RunWith = Callable[..., DBTCloudRun]
+Log = pytest.LogCaptureFixture
 LOAD = {"pipeline_name": "flights", "dataset_name": "raw", "loads_ids": ["1767225600.5"]}
 DAY = 24 * 60 * 60.0
 
@@ -67,6 +71,21 @@ class TestOneKey:
         with pytest.raises(DBTCloudRunKeyException, match=str(RUN_ID)):
             run_with(run_key="daily")
         assert [run["cancelled_at"] < 1e9 for run in job.runs.values()] == [False, True]
+
+    def test_duplicate_that_shows_at_the_end(
+        self, run_with: RunWith, api: responses.RequestsMock, io: JumpingIO, log: Log
+    ) -> None:
+        """A duplicate that the list shows only when the run has finished is reported."""
+
+        class Replayed(PlayedJob):
+            def _trigger(self, request: requests.PreparedRequest) -> Response:
+                answer = super()._trigger(request)
+                self.create(json.loads(request.body or "{}"))  # a gateway sends it twice
+                return answer
+
+        Replayed(api, io, lag=32)
+        assert run_with(run_key="daily").id == RUN_ID
+        assert f"Job {JOB_ID} ran twice for the same work" in log.text
 
     def test_load_is_recorded(self, run_with: RunWith, job: PlayedJob) -> None:
         """With a load too, the key is the identity, and the cause names the load."""
