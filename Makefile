@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference docs release clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference docs hooks release clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -100,6 +100,11 @@ $(VENV)/docs: $(VENV)/installed
 
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# The hooks of git: what CI runs, before a commit and a push.
+hooks: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet pre-commit
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
 
 # A wheel and an sdist in dist/: checked, and the wheel, made from the sdist, tried on its own.
 release: $(VENV)/installed

@@ -121,7 +121,7 @@ def test_shell(path: Path, cloud: LocalDBTCloud, dlt_world: Path) -> None:
     pipeline.run([{"id": 1, "amount": 12.5}], table_name="orders")
     makefile = (ROOT / "Makefile").read_text()
     printed = before = ""
-    for command in "".join(blocks(path, "sh")).splitlines():
+    for command in commands(path):
         if command.startswith("pip "):
             assert set(re.findall(r"[\[,]([\w-]+)(?=[,\]])", command)) <= extras(), command
         elif command.startswith("make "):
@@ -132,6 +132,13 @@ def test_shell(path: Path, cloud: LocalDBTCloud, dlt_world: Path) -> None:
     if named(path) == "docs/getting-started.md":
         (shown,) = blocks(path, "text")
         assert masked(shown) in masked(printed)
+
+
+def commands(path: Path) -> list[str]:
+    """Returns the commands of a page, but those that an earlier page has too."""
+    earlier = {line for page in PAGES[: PAGES.index(path)] for line in commands(page)}
+    lines = "".join(blocks(path, "sh")).splitlines()
+    return [line for line in lines if line not in earlier]
 
 
 def masked(text: str) -> str:

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-import tomlkit
 
-from dlt_dbt_cloud import DBTCloudConfiguration, DBTCloudRun
+from dlt_dbt_cloud import DBTCloudRun
 from dlt_dbt_cloud._follow.lines import beginning
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
-from dlt_dbt_cloud.local.__main__ import main
 from tests.cli.reference import PATH, commands, reference
 from tests.utils import sample
 
@@ -50,29 +48,11 @@ def test_attributes() -> None:
             assert f"    {name}: " in str(DBTCloudRun.__doc__)
 
 
-def test_toml() -> None:
-    """The settings in the TOML exist."""
-    (block,) = blocks("toml")
-    assert set(tomlkit.parse(block).unwrap()["dbt_cloud"]) <= set(
-        DBTCloudConfiguration.get_resolvable_fields()
-    )
-
-
 def test_text() -> None:
     """The lines that are shown are made as they are shown."""
     shown = blocks("text")[1].splitlines()
     run = DBTCloudRun(sample("run_success_related")["data"])
     assert shown[0].partition(", usually")[0] == beginning(run, None).partition(": ")[0]
-
-
-def test_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    """The options of the local dbt Cloud that are named exist."""
-    (block,) = blocks("sh")
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    told = capsys.readouterr().out
-    for option in re.findall(r"--[\w-]+", block):
-        assert option in told
 
 
 def test_reference() -> None:
