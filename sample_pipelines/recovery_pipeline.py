@@ -1,4 +1,4 @@
-"""A job fails over bad data, the data is mended, and the job goes on from where it failed.
+"""A job fails because of bad data. After the correction it is retried from its failed step.
 
 The job has two steps, `dbt run --select staging` and `dbt build --select marts`. The second fails.
 """
@@ -18,7 +18,7 @@ PAYMENTS = [
     {"id": 2, "customer": "Grace", "amount": "12,50"},
     {"id": 3, "customer": "Ada", "amount": "7.00"},
 ]
-MENDED = [{"id": 2, "customer": "Grace", "amount": "12.50"}]
+CORRECTED = [{"id": 2, "customer": "Grace", "amount": "12.50"}]
 
 
 def load(payments: Iterable[dict[str, object]]) -> LoadInfo:
@@ -39,10 +39,10 @@ def main() -> int:
     run = run_dbt_cloud_job(load_info=load_info)
     print(run)
 
-    print("\n== The payment is mended and loaded again.")
-    print(load(MENDED))
+    print("\n== The corrected payment is loaded.")
+    print(load(CORRECTED))
 
-    print("\n== Called again for the first load, the failed run is continued from its failed step.")
+    print("\n== Called again for the first load, the job retries the failed run from its failed step.")
     run = run_dbt_cloud_job(load_info=load_info, retry_failed=1)
     print(run)
     return 0 if run.is_success else 1
