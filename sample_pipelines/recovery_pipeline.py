@@ -42,7 +42,9 @@ def main() -> int:
     print("\n== The corrected payment is loaded.")
     print(load(CORRECTED))
 
-    print("\n== Called again for the first load, the job retries the failed run from its failed step.")
+    print(
+        "\n== Called again for the first load, the job retries the failed run from its failed step."
+    )
     run = run_dbt_cloud_job(load_info=load_info, retry_failed=1)
     print(run)
     return 0 if run.is_success else 1

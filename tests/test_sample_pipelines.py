@@ -270,14 +270,14 @@ def test_failure_as_shown(recovery: Samples) -> None:
 
 
 def test_recovery_continues_from_the_failed_step(recovery: Samples) -> None:
-    """After the data is mended, the second call runs nothing but what failed."""
+    """After the data is corrected, the second call runs nothing but what failed."""
     after = recovery.output.split("\n== ")[-1]
 
     steps = re.findall(r"`dbt (.*)`: (\w+)", after)
     assert [step for step in steps if step[0] != "deps"] == [("retry", "Success")]
 
 
-def test_recovered_mart_has_the_mended_payment(recovery: Samples) -> None:
+def test_recovered_mart_has_the_corrected_payment(recovery: Samples) -> None:
     """In the end the mart is as if the payment had been right from the start."""
     rows = recovery.query("recovery.duckdb", "select customer, revenue from analytics.revenue")
     assert sorted(rows) == [("Ada", Decimal("26.90")), ("Grace", Decimal("12.50"))]

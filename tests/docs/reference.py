@@ -1,4 +1,4 @@
-"""Writes the settings and the fidelity of the local dbt Cloud into the docs: `make reference`."""
+"""Writes the page of the settings, from the settings: `make reference`."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -7,12 +7,8 @@ from typing import Any
 
 from dlt_dbt_cloud import DBTCloudConfiguration
 from dlt_dbt_cloud._api import TRIGGER_FIELDS
-from dlt_dbt_cloud.local.api.behaviours import table
 
-DOCS = Path(__file__).parents[2] / "docs"
-PATH = DOCS / "settings.md"
-LOCAL = DOCS / "local.md"
-BEGIN, END = "<!-- fidelity -->\n", "<!-- end -->"
+PATH = Path(__file__).parents[2] / "docs" / "settings.md"
 HEAD = """# Settings
 
 You can give a setting in four places:
@@ -52,12 +48,6 @@ def reference() -> str:
     return "\n".join([HEAD, *_lines()]) + "\n"
 
 
-def fidelity() -> str:
-    """Returns the page of the local dbt Cloud, with its table of behaviours."""
-    before, _, after = LOCAL.read_text(encoding="utf-8").partition(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n\n{END}{after.partition(END)[2]}"
-
-
 def _lines() -> Iterator[str]:
     names = set(DBTCloudConfiguration.get_resolvable_fields())
     settings = [it for it in fields(DBTCloudConfiguration) if it.name in names]
@@ -81,4 +71,3 @@ def _row(setting: Any) -> str:
 
 if __name__ == "__main__":
     PATH.write_text(reference(), encoding="utf-8")
-    LOCAL.write_text(fidelity(), encoding="utf-8")
