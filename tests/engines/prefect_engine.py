@@ -11,6 +11,7 @@ class PrefectWork(EngineWork):
 
     engine: "Prefect"
     _flow_run_id = ""
+    _final = frozenset({"Completed", "Failed", "Crashed", "Cancelled", "TimedOut"})
 
     def start(self) -> None:
         """Starts a flow run."""
@@ -24,6 +25,7 @@ class PrefectWork(EngineWork):
     def stop(self) -> None:
         """Cancels the flow run."""
         self._set_state("CANCELLING", "Cancelling")
+        self._final -= {"Crashed"}  # it is cancelled a moment later
 
     def wait(self) -> str:
         """Returns the state of the flow run when it is over.
@@ -38,8 +40,7 @@ class PrefectWork(EngineWork):
         return f"Crashed, retried by hand, {state}" if has_crashed else state
 
     def _end(self) -> str:
-        final = {"Completed", "Failed", "Crashed", "Cancelled", "TimedOut"}
-        until(lambda: self._state() in final, f"{self.name} is over", 400)
+        until(lambda: self._state() in self._final, f"{self.name} is over", 400)
         return self._state()
 
     def _state(self) -> str:
