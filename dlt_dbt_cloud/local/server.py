@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from dlt.common.exceptions import MissingDependencyException
 
 try:
     from dlt_dbt_cloud.local.api.app import create_app
-    from dlt_dbt_cloud.local.api.http import HTTPServer
+    from dlt_dbt_cloud.local.api.http import HTTPServer, listen
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
 
@@ -113,7 +112,7 @@ class LocalDBTCloud:
     def __enter__(self) -> Self:
         self._check()
         with ExitStack() as stack:
-            listening = stack.enter_context(_bind(self._host, self._port))
+            listening = stack.enter_context(listen(self._host, self._port))
             self._at = listening.getsockname()[1]
             self._world = self._new_world(stack)
             self._wire = Wire(self._app(), self._newest_run_id, self._clock)
@@ -305,18 +304,3 @@ def _execution(world: World, run: Run) -> Execution:
     if isinstance(job, DBTJob):
         return DBTExecution(world, run, job)
     return ScriptedExecution(world, run, job)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as e:
-        listening.close()
-        raise LocalDBTCloudException(
-            f"Can't listen on port {port} of {host}: {e.strerror}. Choose another port, or 0 for "
-            "any."
-        ) from e
-    listening.listen(128)
-    return listening

@@ -24,6 +24,7 @@ from waitress.utilities import BadRequest
 
 from dlt_dbt_cloud.local.api import envelopes
 from dlt_dbt_cloud.local.api.basis import HEADER
+from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -34,6 +35,26 @@ _PATIENCE: Final = 20.0
 """Seconds that a client gets to send a request, or to send the next one."""
 _PAUSE: Final = 5
 """Seconds between two looks for those who take longer."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on a port, 0 for any free one.
+
+    Raises:
+        LocalDBTCloudException: The port is in use.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as e:
+        listening.close()
+        raise LocalDBTCloudException(
+            f"Can't listen on port {port} of {host}: {e.strerror}. Choose another port, or 0 for "
+            "any."
+        ) from e
+    listening.listen(128)
+    return listening
 
 
 class HTTPServer:
