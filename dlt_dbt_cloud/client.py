@@ -13,6 +13,7 @@ from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE, Page
 from dlt_dbt_cloud._http.responses import object_of, parse_json, typed
 from dlt_dbt_cloud._http.transport import Transport
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values import dict_of, int_of
@@ -238,8 +239,8 @@ class DBTCloudClientV2:
         """Makes a request that may be repeated, and retries it if this client does."""
         if not self.outage_timeout:
             return function(*args, **kwargs)
-        patience = _io.Patience(self.outage_timeout)
-        return _io.run(_io.retry(self._io, patience, function, *args, **kwargs))
+        patience = Patience(self.outage_timeout)
+        return _io.run(retry(self._io, patience, function, *args, **kwargs))
 
     def _data(self, path: str, **query: Any) -> Any:
         return self._read(self._transport.send, "GET", path, params=_query(query))["data"]

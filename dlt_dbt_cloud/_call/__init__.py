@@ -19,7 +19,8 @@ from dlt_dbt_cloud._follow.progress import Display, display_of, shown_many
 from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, Patience, ask, logger
+from dlt_dbt_cloud._io import IO, ask, logger
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._report import report
 from dlt_dbt_cloud._start import start
 from dlt_dbt_cloud._start.duplicates import settled

@@ -4,7 +4,8 @@ from http import HTTPStatus
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._follow.wait import Limits
-from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException, DBTCloudHTTPException
 from dlt_dbt_cloud.run import DBTCloudRun
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, Patience, logger
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._start.search import search
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from dlt_dbt_cloud._api import Page, RunsApi
 from dlt_dbt_cloud._follow.first import listed
-from dlt_dbt_cloud._io import IO, Patience
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud.run import DBTCloudRun
 
 WINDOW: Final = 0.05

@@ -8,7 +8,8 @@ from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.schedule import next_look, poll_interval
 from dlt_dbt_cloud._follow.watch import Watch
-from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._start.duplicates import settle
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._values import int_of

@@ -67,6 +67,8 @@ def parse_json(text: str) -> Any:
         raise ValueError(TOO_DEEP) from None
     level: list[Any] = [[data]]
     for _ in range(MAX_DEPTH):
+        if not level:
+            break
         values = (item.values() if isinstance(item, dict) else item for item in level)
         level = [child for items in values for child in items if isinstance(child, (dict, list))]
     if level:

@@ -1,4 +1,4 @@
-"""What the program needs of the world: a clock, a sleep and calls. And the one retry loop.
+"""What the program needs of the world: a clock, a sleep and calls.
 
 `_start`, `_follow` and `_report` are `async def` functions over an `IO`. With `Blocking` they never
 suspend, so `run` carries them out without an event loop, in ordinary frames. Awaited calls bring a
@@ -9,23 +9,16 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from http import HTTPStatus
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from dlt.common.runtime import signals
 from typing_extensions import Self
 
 from dlt_dbt_cloud._io.clock import Clock, current_clock
-from dlt_dbt_cloud.exceptions import (
-    DBTCloudAPIException,
-    DBTCloudConnectionException,
-    DBTCloudHTTPException,
-    DBTCloudResponseException,
-    DBTCloudStoppedException,
-)
+from dlt_dbt_cloud.exceptions import DBTCloudConnectionException, DBTCloudStoppedException
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,11 +29,6 @@ logger: Final = logging.getLogger("dlt.dbt_cloud")
 
 TICK: Final = 0.2
 """Seconds between two checks for a signal: dlt's handler only sets a flag."""
-
-MAX_PAUSE: Final = 10.0
-"""Maximum pause between two attempts, in seconds."""
-
-REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
 class IO(Protocol):
@@ -201,59 +189,3 @@ async def ask(io: IO, who: str, function: Callable[P, T], *args: P.args, **kwarg
         raise DBTCloudConnectionException(
             problem, url="", is_transient=True, may_have_acted=False
         ) from None
-
-
-def backoff() -> Iterator[float]:
-    """Yields the seconds between attempts: 1, 2, 4, 8 and then always 10."""
-    seconds = 1.0
-    while True:
-        yield seconds
-        seconds = min(2 * seconds, MAX_PAUSE)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long errors are retried, in seconds since the first of their kind.
-
-    Attributes:
-        outage: A rate limit, a 5xx, a broken connection.
-        refusal: A 401, 403 or 404, an unknown host, a bad certificate. What could be read before
-            may well be readable again.
-        garbage: An answer that is not the API's. A wrong host sends nothing else, and a first
-            request should tell that soon.
-    """
-
-    outage: float
-    refusal: float = 0.0
-    garbage: float = 10.0
-
-    def seconds(self, error: DBTCloudAPIException) -> float:
-        """Returns how long an error is retried."""
-        if error.is_transient:
-            return self.outage
-        if isinstance(error, DBTCloudResponseException):
-            return min(self.garbage, self.outage)
-        is_final = isinstance(error, DBTCloudHTTPException) and error.status_code not in REFUSALS
-        return 0.0 if is_final else self.refusal
-
-
-async def retry(
-    io: IO, patience: Patience, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    """Returns what a request returns that may be repeated: a read, not a trigger."""
-    since = {patience.outage: io.now()}
-    for pause in backoff():
-        try:
-            return await io.call(function, *args, **kwargs)
-        except DBTCloudAPIException as error:
-            seconds = patience.seconds(error)
-            left = since.setdefault(seconds, io.now()) + seconds - io.now()
-            if left <= 0:
-                raise
-            pause = min(left, max(pause, error.retry_after or 0.0))  # noqa: PLW2901
-            if io.now() + pause < io.deadline:
-                logger.warning("%s Retrying in %.0f s, for up to %.0f s.", error, pause, left)
-            await io.sleep(pause)
-            if io.now() >= io.deadline:
-                raise
-    raise AssertionError  # backoff() never ends

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Patience, logger, retry
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._values import dict_of, list_of, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,

@@ -1,7 +1,8 @@
 """Starts a run: the load may have one already, a queued one may do, or a new one is triggered."""
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Patience, logger
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._start.duplicates import is_queued
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search

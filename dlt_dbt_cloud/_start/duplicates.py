@@ -7,7 +7,8 @@ one waits in the queue, where it can be cancelled before it does anything.
 from typing import Final
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Patience, logger
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
 from dlt_dbt_cloud._start.trigger import check_overrides

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._values import int_of, str_of
 from dlt_dbt_cloud.exceptions import DBTCloudJobNotUniqueException
 

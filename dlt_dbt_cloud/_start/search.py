@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
-from dlt_dbt_cloud._io import IO, Patience, retry
+from dlt_dbt_cloud._io import IO
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud.run import DBTCloudRun

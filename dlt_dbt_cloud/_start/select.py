@@ -9,7 +9,8 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
-from dlt_dbt_cloud._io import IO, Patience, ask, logger, retry
+from dlt_dbt_cloud._io import IO, ask, logger
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud._start.order import Narrowing, Order, overrides
 from dlt_dbt_cloud._start.select_coverage import History, history, uncovered
 from dlt_dbt_cloud._start.select_destination import WHEN, Dataset, Loaded, asking, datasets_of

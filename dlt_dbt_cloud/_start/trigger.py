@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Patience, backoff, logger
+from dlt_dbt_cloud._io import IO, logger
+from dlt_dbt_cloud._io.retry import Patience, backoff
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import search
 from dlt_dbt_cloud.exceptions import (

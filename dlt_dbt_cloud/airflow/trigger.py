@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from dlt_dbt_cloud import _io, aio
+from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud.airflow._compat import BaseTrigger, TriggerEvent, was_stopped
 from dlt_dbt_cloud.airflow._settings import log_to_task, resolve
 from dlt_dbt_cloud.client import DBTCloudClientV2
@@ -110,11 +111,11 @@ def cancel(config: DBTCloudConfiguration) -> None:
     """Cancels a run. If that can't be done, the log says so: what else has ended goes on ending."""
     io = _io.Blocking(config.request_timeout, ignores_abort=True)
     client = DBTCloudClientV2(credentials=config)
-    patience = _io.Patience(CANCEL_SECONDS)
+    patience = Patience(CANCEL_SECONDS)
     run_id = str(config.run_id)
     try:
         limited = io.until(io.now() + CANCEL_SECONDS)
-        run = _io.run(_io.retry(limited, patience, client.cancel_run, run_id))
+        run = _io.run(retry(limited, patience, client.cancel_run, run_id))
     except DBTCloudAPIException as error:
         _io.logger.error("Couldn't cancel dbt Cloud run %s. %s", run_id, error)
     else:

@@ -12,6 +12,7 @@ from dlt.extract import DltResource
 
 from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._start.job import find_job
 from dlt_dbt_cloud._values import moment
 from dlt_dbt_cloud._values.load import Load
@@ -162,7 +163,7 @@ def configured_job(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> i
     if config.job_id or not config.job_name:
         return required_id("job_id", config.job_id) if config.job_id else None
     where = {"project_id": config.project_id, "environment_id": config.environment_id}
-    patience = _io.Patience(config.outage_timeout)
+    patience = Patience(config.outage_timeout)
     io = _io.Blocking(config.request_timeout)
     return _io.run(find_job(io, client, config.job_name, patience, **where))
 

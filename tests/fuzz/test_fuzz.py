@@ -23,7 +23,8 @@ from dlt_dbt_cloud._call import follow_run, follow_runs, run_job
 from dlt_dbt_cloud._call.checking import check_job
 from dlt_dbt_cloud._http.responses import parse_json
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._io import Patience, run
+from dlt_dbt_cloud._io import run
+from dlt_dbt_cloud._io.retry import Patience
 from dlt_dbt_cloud._report import nodes
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.select import Job

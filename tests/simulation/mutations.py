@@ -155,7 +155,7 @@ MUTANTS: Final = {
         Mutant("a run that may exist is told of", "if run is None and order is not None and order.is_open:", "if False:"),
         Mutant("a finished run is not in progress", "if run is not None and run.in_progress:", "if run is not None:"),
     ),
-    "_io/__init__.py": (
+    "_io/retry.py": (
         Mutant("nothing is retried without end", "if left <= 0: raise", "if left <= -1e6:\n                raise", "tests/follow/test_wait.py"),
     ),
     "_report/__init__.py": (
