@@ -24,6 +24,7 @@ def test_sample(engine: str, tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
         "HOME": str(tmp_path),
         "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "RUNTIME__DLTHUB_TELEMETRY": "false",
     }
