@@ -38,13 +38,16 @@ lint: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
+# Without the slow tests, which start dbt or scripts of their own: `make check` runs all.
+PYTEST := pytest -q -n 3 --dist loadfile --ignore tests/pages
 test: $(VENV)/installed
+	$(BIN)/python -m $(PYTEST) -m "not slow"
+
+check: lint types
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile --ignore tests/pages
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-
-check: lint types test
 
 # The program against a dbt Cloud in virtual time: random schedules, and small worlds as a whole.
 simulate: $(VENV)/installed

@@ -12,6 +12,8 @@ import yaml  # type: ignore[import-untyped]
 
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, ScriptedJob
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).parents[1] / "sample_pipelines" / "github_actions"
 WORKFLOW: dict[str, Any] = yaml.safe_load((SAMPLE / "orders.yml").read_text())
 JOB: dict[str, Any] = WORKFLOW["jobs"]["orders"]

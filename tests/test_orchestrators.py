@@ -12,6 +12,8 @@ import pytest
 from dlt_dbt_cloud._start.engines import HOSTS, IN_PROCESS
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "orchestrators.md").read_text()
 
 

@@ -19,6 +19,8 @@ import tomlkit
 
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[1] / "sample_pipelines"
 COUNTS = "count(*), count(_dlt_load_id)"
 ROWS = {"flights": 336776, "weather": 26115, "planes": 3322, "airports": 1458, "airlines": 16}

@@ -23,6 +23,8 @@ from dlt_dbt_cloud.local.config import jobs_from_toml
 from tests.docs.pages import PAGES, ROOT, SAMPLES, blocks, page
 from tests.utils import sample
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = set(DBTCloudConfiguration.get_resolvable_fields())
 OF_A_FILE = re.compile(r"# \S+\.py\n")
 """How a block begins that is a file of its own: a test or a DAG, run as such by other tests."""

@@ -40,6 +40,7 @@ def script(name: str, settings: dict[str, Any], out: Connection, err: Connection
         except BaseException as error:  # noqa: BLE001  # it is what the test is about
             os.write(1, f"{type(error).__name__}\n".encode())
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
     signal.signal(signal.SIGALRM, alarm)
     before = [signal.getsignal(number) for number in NUMBERS]
     threads = [threading.Thread(target=call) for _ in range(2 if name == "threads" else 0)]

@@ -20,6 +20,8 @@ from dlt_dbt_cloud._settings.checks import api_v2_url
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, LocalDBTCloudException, ScriptedJob
 from dlt_dbt_cloud.local.config import jobs_from_toml
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (sys.executable, "-m", "dlt_dbt_cloud.local")
 REPORT = "import os; print({k: v for k, v in os.environ.items() if k.startswith('DBT_CLOUD__')})"
 

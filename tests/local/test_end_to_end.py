@@ -26,6 +26,8 @@ from dlt_dbt_cloud import (
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def load_info() -> LoadInfo:

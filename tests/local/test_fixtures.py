@@ -148,6 +148,7 @@ def run_tests(
     return done.stdout
 
 
+@pytest.mark.slow
 def test_scripted_jobs_take_no_time(tmp_path: Path) -> None:
     """Whatever a scripted job goes through, a test with the fixture's own settings is over soon.
 
@@ -156,12 +157,14 @@ def test_scripted_jobs_take_no_time(tmp_path: Path) -> None:
     assert "11 passed" in run_tests(SCRIPTED, tmp_path)
 
 
+@pytest.mark.slow
 def test_real_jobs_share_a_warm_dbt(tmp_path: Path, make_project: Callable[..., DBTJob]) -> None:
     """Each test has a local dbt Cloud of its own, and dbt is imported once for all."""
     text = WITH_DBT.format(project=str(make_project().project_dir))
     assert "4 passed" in run_tests(text, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_missing_project_is_told(tmp_path: Path) -> None:
     """Who forgets to name a dbt project reads which fixture to override."""
     text = """
@@ -186,6 +189,7 @@ def test_the_plugin_imports_nothing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_line_of_earlier_versions_does_no_harm(tmp_path: Path) -> None:
     """A `pytest_plugins` line for the fixtures may stay."""
     text = """
@@ -204,6 +208,7 @@ def test_dbt_takes_real_time(make_project: Callable[..., DBTJob]) -> None:
         cloud.__enter__()
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path: Path) -> None:
     """Each example of `docs/testing.md` is a test that passes."""
     page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")

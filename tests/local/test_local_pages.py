@@ -54,7 +54,7 @@ class TestViews:
         assert "data-live" in started.text
         run_id = cloud.jobs[1].runs[-1].id
         ended = requests.post(f"{cloud.url}/pages/runs/{run_id}/cancel", data=data, timeout=5)
-        assert "Cancelled by user." in ended.text
+        assert "Cancelled by Local token" in ended.text
 
     @pytest.mark.parametrize("path", ["deploy/1/projects/1/runs/5/", "pages/x", "deploy/x"])
     def test_missing(self, cloud: LocalDBTCloud, path: str) -> None:

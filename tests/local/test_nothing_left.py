@@ -19,6 +19,8 @@ import pytest
 
 from dlt_dbt_cloud.local import DBTJob
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
     import json, sys, time
     import requests

@@ -21,6 +21,8 @@ from dlt_dbt_cloud import run_dbt_cloud_job
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, LocalDBTCloudException, ScriptedJob
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
 
+pytestmark = pytest.mark.slow
+
 DROP_CAPABILITY, OVERRIDE = 24, 1
 PROFILE = {"type": "duckdb", "path": "db.duckdb", "schema": "main"}
 

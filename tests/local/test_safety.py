@@ -181,6 +181,7 @@ def test_the_log_of_requests_is_bounded(
     assert len(scripted.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_thousand_runs(make_api: Callable[..., Any]) -> None:
     """1,000 runs take less than 100 MB, and a list is as fast as before. Old folders are gone."""
     with LocalDBTCloud(jobs=[ScriptedJob(statuses=[10])], keep_runs=10) as cloud:

@@ -16,7 +16,10 @@ from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
 from dlt_dbt_cloud.local.runners.warm import PER_RUN
 from dlt_dbt_cloud.local.runners.warm_dbt.serving import check_threads
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="forks on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="forks on Linux only"),
+]
 
 
 def is_gone(pid: int) -> bool:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.local.comparison import Both
+
+pytestmark = pytest.mark.slow
 
 
 def test_warm_runs_leave_what_bare_dbt_leaves(tmp_path: Path) -> None:

@@ -420,6 +420,7 @@ class TestCursor:
         assert len(account.state["loaded"]) == 7
 
 
+@pytest.mark.slow
 def test_killed_anywhere(tmp_path: Path) -> None:
     """Killed anywhere while it extracts, normalizes or loads, it ends with the same rows."""
     folder = tmp_path / "killed"

@@ -12,6 +12,8 @@ from dlt_dbt_cloud.sources.manifests import Manifest
 from tests.results.shared import ROOT, rows
 from tests.select.shop import MODELS, SOURCES, customers, orders, pipeline_in, write_project
 
+pytestmark = pytest.mark.slow
+
 FRESH = """
     config:
       loaded_at_query: select max(inserted_at) from raw._dlt_loads

@@ -10,6 +10,8 @@ from tests.results.reference import PATH, reference
 from tests.results.shared import ROOT, rows
 from tests.select.shop import orders, pipeline_in
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 
 

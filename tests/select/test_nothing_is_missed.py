@@ -10,6 +10,7 @@ from typing import Any
 
 import dlt
 import duckdb
+import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun, run_dbt_cloud_job
 from dlt_dbt_cloud.local import LocalDBTCloud
 from tests.select.projects import NESTED, PACKAGE, TABLES, Event, Model, events, projects
 from tests.select.shop import pipeline_in, write_project
+
+pytestmark = pytest.mark.slow
 
 HINTS: dict[str, dict[str, Any]] = {
     "a": {},

@@ -85,6 +85,7 @@ def test_old_dbt(pipeline: dlt.Pipeline) -> None:
     assert loads["config"]["loaded_at_field"] == "inserted_at"
 
 
+@pytest.mark.slow
 def test_dbt_builds_it(dlt_world: Path, pipeline: dlt.Pipeline) -> None:
     """It is read by dbt, its tests pass, and freshness is the time of the last load."""
     text = update_sources_yml("", dbt_sources(pipeline)).text

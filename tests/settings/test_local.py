@@ -192,6 +192,7 @@ def executed(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_wrapper(dlt_world: Path, secrets_toml: Write) -> None:
     """Under the wrapper an unmodified script with a section for production runs local jobs only."""
     pytest.importorskip("dbt.adapters.duckdb")
@@ -210,6 +211,7 @@ def test_wrapper(dlt_world: Path, secrets_toml: Write) -> None:
     assert all(url.startswith("http://127.0.0.1:") for url in urls)
 
 
+@pytest.mark.slow
 def test_fixture(dlt_world: Path, secrets_toml: Write) -> None:
     """Under the fixture a pipeline with a section for production runs local jobs only."""
     secrets_toml(PRODUCTION + "job_id = 9")

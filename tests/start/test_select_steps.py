@@ -112,6 +112,7 @@ def test_table_of_dbt() -> None:
         assert all(param.param_type_name == "option" for param in params)
 
 
+@pytest.mark.slow
 def test_dbt_selects_the_same(tmp_path: Path) -> None:
     """What dbt selects for a narrowed step is what it selects for the step, and is downstream."""
     write_project(tmp_path)
