@@ -278,7 +278,7 @@ class TestAbort:
         with pytest.raises(DBTCloudWaitTimeoutException):
             run_with(wait_timeout=60, cancel_on_abort=True)
         assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
-        assert log.records[-1].message == f"Cancelled dbt Cloud run {RUN_ID}."
+        assert log.records[-1].message.startswith(f"Cancelled dbt Cloud run {RUN_ID}: https://")
         assert REATTACH not in log.text  # there is nothing to reattach to
 
     def test_cancel_that_fails(
@@ -317,7 +317,7 @@ class TestAbort:
         others = [call for call in api.calls if call not in polls]
         assert len(polls) <= 1
         assert others[-1].request.url == f"{RUN_URL}cancel/"
-        assert log.records[-1].message == f"Cancelled dbt Cloud run {RUN_ID}."
+        assert log.records[-1].message.startswith(f"Cancelled dbt Cloud run {RUN_ID}: https://")
 
     def test_signal_with_the_last_poll(self, api: API) -> None:
         """A signal that comes as the run finishes is not lost."""

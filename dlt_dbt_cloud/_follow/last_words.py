@@ -1,5 +1,6 @@
 """Ends a call that is aborted: cancels its run if that is wanted, and tells where it is."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -54,9 +55,13 @@ async def last_words(
 
 
 def _end_with(error: BaseException, text: str) -> None:
-    """Lets a traceback end with a text. Python 3.10 knows no notes."""
-    if not isinstance(error, DBTCloudException) and hasattr(error, "add_note"):
+    """Lets a traceback end with a text, of others' exceptions with a note."""
+    if isinstance(error, DBTCloudException):
+        return
+    if sys.version_info >= (3, 11):
         error.add_note(text)
+    elif isinstance(error, KeyboardInterrupt):  # it has nothing else to say
+        error.args = (f"{error}\n{text}",)
 
 
 async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
@@ -71,8 +76,7 @@ async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
                 run = next((run for run in found.own if run.in_progress), None)
             if run:
                 watch.saw(await io.call(api.cancel_run, run.id))
-                logger.warning("Cancelled dbt Cloud run %d.", run.id)
-                watch.is_own = False  # no second cancellation
+                watch.is_cancelled = True
         except DBTCloudAPIException as error:
             logger.error("Couldn't cancel the run. %s", error)
         await io.sleep(PAUSE)

@@ -21,6 +21,7 @@ class Watch:
     Attributes:
         run: The run, None as long as the call has none.
         is_own: Whether the call may cancel the run.
+        is_cancelled: Whether the call has cancelled it.
         order: What the run is created for, None if another call created it.
         usual: How long runs of the job usually take.
     """
@@ -29,7 +30,7 @@ class Watch:
         self, io: IO, display: Display | None = None, logs: StepLogs | None = None
     ) -> None:
         self.run: DBTCloudRun | None = None
-        self.is_own = False
+        self.is_own = self.is_cancelled = False
         self.order: Order | None = None
         self.usual: UsualTimes | None = None
         self._io, self._display, self.logs = io, display, logs
@@ -88,12 +89,14 @@ class Watch:
     def may_be_cancelled(self) -> bool:
         """Whether the call has a run in progress of its own, or may have one."""
         if self.run is not None:
-            return self.is_own and self.run.in_progress
+            return self.is_own and self.run.in_progress and not self.is_cancelled
         return self.order is not None and self.order.is_open
 
     def last_words(self) -> str:
-        """Returns where the run is, nothing if no run is in progress."""
+        """Returns where the run is, nothing if it has ended by itself."""
         run, order = self.run, self.order
+        if run is not None and self.is_cancelled:
+            return f"Cancelled dbt Cloud run {run.id}: {run.url}"
         if run is not None and run.in_progress:
             return (
                 f"dbt Cloud run {run.id} is still in progress ({run.status_name}): {run.url}"

@@ -184,8 +184,7 @@ async def ask(io: IO, who: str, function: Callable[P, T], *args: P.args, **kwarg
     """
     try:
         return await io.call(function, *args, **kwargs)
-    except DBTCloudConnectionException as error:
-        problem = str(error).replace("dbt Cloud", who)
+    except DBTCloudConnectionException:
         raise DBTCloudConnectionException(
-            problem, url="", is_transient=True, may_have_acted=False
+            f"{who} gave no answer in time.", url="", is_transient=True, may_have_acted=False
         ) from None

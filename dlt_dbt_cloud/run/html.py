@@ -140,7 +140,7 @@ def _rest(nodes: Sequence[DBTCloudNode], shown: int) -> list[Html]:
 
 
 def _error(error: DBTCloudRunError) -> Html:
-    title = [pill(error.kind, "bad"), " ", el("strong", "before the first node"), " ", error.place]
+    title = [pill("error", "bad"), " ", el("strong", error.title), " ", error.place]
     hint = [el("p", error.hint)] if error.hint else []
     return el("details", el("summary", *title), _pre(error.message), *hint, open=True)
 

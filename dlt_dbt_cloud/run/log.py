@@ -78,6 +78,12 @@ class DBTCloudRunError(NamedTuple):
     hint: str = ""
 
     @property
+    def title(self) -> str:
+        """What failed, as a heading."""
+        kind = "" if self.kind == "other" else f": {self.kind}"
+        return f"Failed before the first node{kind}"
+
+    @property
     def place(self) -> str:
         """File and line, as far as they are known."""
         return place_of(self.file, self.line)

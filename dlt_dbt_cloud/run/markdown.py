@@ -39,7 +39,7 @@ def _lines(reading: Reading, run: RunFields) -> Iterator[str]:
 
 def _error(error: DBTCloudRunError) -> Iterator[str]:
     place = f" in `{_code(error.place)}`" if error.place else ""
-    yield from ("", f"❌ Failed before the first node: {escaped(error.kind)}{place}")
+    yield from ("", f"❌ {escaped(error.title)}{place}")
     yield from ("", *_block(error.message))
     if error.hint:
         yield from ("", escaped(error.hint))

@@ -27,7 +27,7 @@ def text_of(reading: Reading) -> Iterator[str]:
 
 def _error(error: DBTCloudRunError) -> Iterator[str]:
     place = f" in {error.place}" if error.place else ""
-    yield f"Failed before the first node: {error.kind}{place}"
+    yield f"{error.title}{place}"
     yield from _indented(error.message.splitlines())
     if error.hint:
         yield error.hint

@@ -194,7 +194,7 @@ def _agrees(error: BaseException, last: str, has_sent: bool) -> bool:
     if isinstance(error, DBTCloudWaitException):
         ids = re.findall(r"\d+", last.partition("To reattach:")[2])
         runs = [str(run.id) for run in error.runs]
-        return ids == runs or last == f"Cancelled dbt Cloud run {runs[0]}."
+        return ids == runs or last.startswith(f"Cancelled dbt Cloud run {runs[0]}: ")
     may_have_run = bool(re.search(r"may exist|To reattach", last))
     if isinstance(error, DBTCloudRunException | DBTCloudNotTriggeredException):
         return not may_have_run
