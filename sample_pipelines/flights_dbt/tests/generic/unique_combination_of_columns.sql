@@ -2,7 +2,7 @@
 
 select {{ columns | join(', ') }}, count(*) as occurrences
 from {{ model }}
-group by all
+group by {{ columns | join(', ') }}
 having count(*) > 1
 
 {% endtest %}
