@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from dbt import flags
+from dbt.utils import utils
+from dbt_common.clients import jinja
 from dbt_common.events import base_types, types
 
-from dlt_dbt_cloud.local.runners.warm_dbt import faster
+from dlt_dbt_cloud.local.runners.warm_dbt import contexts, faster, output
 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Something to replace, and a replacement that is known to fit it."""
-    place = SimpleNamespace(own=faster.find)
+    place = SimpleNamespace(own=faster.digest)
     monkeypatch.setattr(faster, "theirs", place, raising=False)
     return place
 
@@ -56,17 +60,39 @@ def test_the_installed_dbt_is_known() -> None:
 )
 def test_an_event_has_the_same_message(event: base_types.BaseEvent) -> None:
     """The message of an event is what dbt makes of it, except for the time."""
-    ours, theirs = faster.msg_from_base_event(event), base_types.msg_from_base_event(event)
+    ours, theirs = output.msg_from_base_event(event), base_types.msg_from_base_event(event)
     ours.info.ts.CopyFrom(theirs.info.ts)
     assert ours == theirs
 
 
 def test_the_environment_is_decoded_anew_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of the environment is what it is now, whether a variable was set or deleted since."""
-    monkeypatch.setattr(os.environ, "__class__", faster.Environ)
-    faster.Environ.decoded = None
+    monkeypatch.setattr(os.environ, "__class__", output.Environ)
+    output.Environ.decoded = None
     assert "OF_A_TEST" not in dict(os.environ.items())
     os.environ["OF_A_TEST"] = "é"
     assert dict(os.environ.items())["OF_A_TEST"] == "é"
     del os.environ["OF_A_TEST"]
     assert "OF_A_TEST" not in dict(os.environ.items())
+
+
+def test_a_template_is_compiled_for_its_kind_of_environment() -> None:
+    """The code of a template is kept by its text, and apart for native values."""
+    compiled = contexts.Compiled(jinja.MacroFuzzEnvironment.compile)
+    text, native = jinja.get_environment(), jinja.get_environment(native=True)
+    assert compiled(text, "{{ 1 }}") is compiled(jinja.get_environment(), "{{ 1 }}")
+    assert compiled(text, "{{ 1 }}") is not compiled(native, "{{ 1 }}")
+    assert compiled(text, "{{ 1 }}") is not compiled(text, "{{ 2 }}")
+
+
+def test_arguments_are_described_as_they_are_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the arguments of an invocation are is dbt's own answer, also after a change."""
+    theirs: Any = utils.args_to_dict
+    described = contexts.ArgsToDict(theirs)
+    monkeypatch.setattr(flags, "GLOBAL_FLAGS", SimpleNamespace(TARGET_PATH="one"))
+    args = SimpleNamespace(which="build", vars={"a": 1})
+    for change in ({}, {"which": "test"}, {"vars": {"a": 2}}):
+        vars(args).update(change)
+        assert described(args) == theirs(args)
+    monkeypatch.setattr(flags, "GLOBAL_FLAGS", SimpleNamespace(TARGET_PATH="other"))
+    assert described(args)["target_path"] == "other"

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from .faster import find, install
+from .faster import install
+from .found import find
 
 _KEPT_MANIFESTS: Final = 4
 _MODULES: Final = (
@@ -113,7 +114,7 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
 
 
 def _compile(manifest: Any) -> Iterator[None]:
-    # What dbt compiles of macros it keeps by their text, and of classes for good.
+    # What dbt compiles of macros and nodes it keeps by their text, and of classes for good.
     yield
     kinds = {type(n): n for n in (*manifest.nodes.values(), *manifest.macros.values())}
     for node in kinds.values():
@@ -125,6 +126,11 @@ def _compile(manifest: Any) -> Iterator[None]:
     for macro in list(manifest.macros.values()):
         with suppress(Exception):
             cache.get_node_template(macro)
+        yield
+    environment = find("dbt_common.clients.jinja:get_environment")()
+    for node in list(manifest.nodes.values()):
+        with suppress(Exception):
+            environment.compile(node.raw_code)
         yield
     for node in kinds.values():  # for those that are parsed again
         with suppress(Exception):

@@ -33,6 +33,7 @@ from .preparing import Memory, prepare
 
 _THREADS = Path("/proc/self/task")
 _PARENT_CHECK = 1.0
+_GARBAGE = 50_000  # objects that dbt makes before they are looked through: 700 are half a node
 _PR_SET_PDEATHSIG = 1
 
 
@@ -228,4 +229,5 @@ def main() -> None:
     _become(request, own)
     install()
     helper.memory.install()
+    gc.set_threshold(_GARBAGE, 20, 20)
     importlib.import_module("dbt.cli.main").cli(prog_name="dbt")
