@@ -38,14 +38,15 @@ lint: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
-# Without the slow tests, which start dbt or scripts of their own: `make check` runs all.
+# Without the slow tests, which start dbt or scripts of their own, and with a quarter of the random
+# inputs: `make check` runs all.
 PYTEST := pytest -q -n 3 --dist loadfile --ignore tests/pages
 test: $(VENV)/installed
 	$(BIN)/python -m $(PYTEST) -m "not slow"
 
 check: lint types
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST)
+	$(BIN)/coverage run -m $(PYTEST) --hypothesis-profile thorough
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

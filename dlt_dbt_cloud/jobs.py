@@ -108,9 +108,9 @@ def run_dbt_cloud_job(
     """
     del overrides  # they have come back in the credentials
     from dlt_dbt_cloud._call import run_job  # noqa: PLC0415  # see the module
-    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
+    from dlt_dbt_cloud._call.execute import execute  # noqa: PLC0415
 
-    return carry_out(run_job, credentials, stop, data, load_info, pipeline)
+    return execute(run_job, credentials, stop, data, load_info, pipeline)
 
 
 @with_dbt_cloud_configuration(requires=("account_id", "run_id"))
@@ -152,9 +152,9 @@ def get_dbt_cloud_run_status(
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
     from dlt_dbt_cloud._call import follow_run  # noqa: PLC0415  # see the module
-    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
+    from dlt_dbt_cloud._call.execute import execute  # noqa: PLC0415
 
-    return carry_out(follow_run, credentials, stop)
+    return execute(follow_run, credentials, stop)
 
 
 @with_dbt_cloud_configuration(requires=("account_id",))
@@ -192,9 +192,9 @@ def wait_for_dbt_cloud_runs(
         DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
     """
     from dlt_dbt_cloud._call import follow_runs  # noqa: PLC0415  # see the module
-    from dlt_dbt_cloud._call.world import carry_out  # noqa: PLC0415
+    from dlt_dbt_cloud._call.execute import execute  # noqa: PLC0415
 
-    return carry_out(follow_runs, credentials, stop, runs)
+    return execute(follow_runs, credentials, stop, runs)
 
 
 def check_dbt_cloud_job(

@@ -18,16 +18,18 @@ from dlt_dbt_cloud._call import run_job
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.run import DBTCloudRun
-from tests.utils import JumpingIO, PlayedJob, configured
+from tests.utils import THOROUGH, JumpingIO, PlayedJob, configured
 
-# A law does not depend on how fast the machine is.
-settings.register_profile(
-    "slow machine",
-    deadline=None,
-    max_examples=50,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("slow machine")
+# How many inputs are searched for one that breaks a law: `make check` takes more time than
+# `make test`. No law depends on how fast the machine is.
+for profile, examples in {"quick": THOROUGH // 4, "thorough": THOROUGH}.items():
+    settings.register_profile(
+        profile,
+        deadline=None,
+        max_examples=examples,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,9 @@ Fault = int | str | BaseException | None
 EPOCH = datetime(2100, 1, 1, tzinfo=timezone.utc)
 """When the clock of `PlayedJob` starts: after any load of a real pipeline."""
 
+THOROUGH = 48
+"""Inputs that a law is tried with by `make check`. `make test` takes a quarter of them."""
+
 SAMPLES = Path(__file__).parent / "samples"
 HOST = "https://abc12.us1.dbt.com"
 ACCOUNT = f"{HOST}/api/v2/accounts/70403103922125"

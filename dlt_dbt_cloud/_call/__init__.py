@@ -10,9 +10,9 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._call.telling import loaded_tables, publish, slack_hook, tell
+from dlt_dbt_cloud._call.outcome import loaded_tables, log_outcome, publish, slack_hook
+from dlt_dbt_cloud._follow.abort import abortable
 from dlt_dbt_cloud._follow.first import first_read, first_reads
-from dlt_dbt_cloud._follow.last_words import last_words
 from dlt_dbt_cloud._follow.logs import StepLogs
 from dlt_dbt_cloud._follow.many import FollowMany
 from dlt_dbt_cloud._follow.progress import Display, display_of, shown_many
@@ -52,10 +52,10 @@ class Call:
         self.polls = polls or api  # may share requests with the polls of other calls
         self.watch = Watch(io, display, StepLogs(Screen(sys.stderr)) if config.logs else None)
 
-    def last_words(self) -> AbstractAsyncContextManager[None]:
+    def abortable(self) -> AbstractAsyncContextManager[None]:
         """Lets the call not end without a word about a run that is in progress."""
         cancel = self.config.cancel_on_abort
-        return last_words(self.io, self.api, self.watch, cancel_on_abort=cancel)
+        return abortable(self.io, self.api, self.watch, cancel_on_abort=cancel)
 
     async def job_id(self) -> int:
         """Returns the id of the configured job."""
@@ -113,7 +113,7 @@ class Call:
             with shown_many(self.display, self.io) as follow.progress:
                 async for finished in follow.finished():
                     run = follow.runs[finished.id] = await report(self.io, self.api, finished)
-                    tell(run)
+                    log_outcome(run)
                     await publish(self.io, run, self.config)
         except BaseException:
             ids = [run.id for run in follow.in_progress]
@@ -163,9 +163,9 @@ class Call:
             await publish(self.io, found, self.config)
             if self.config.raise_on_failure:
                 found.raise_on_failure()
-            tell(found)
+            log_outcome(found)
         else:
-            logger.info("%s", self.watch.last_words())
+            logger.info("%s", self.watch.whereabouts())
         await self.io.sleep(0)  # raises for a signal that came last
         return found
 
@@ -194,7 +194,7 @@ async def run_job(  # noqa: PLR0917  # what the public function takes
     if config.notify:
         slack_hook()  # raises now rather than when there is something to tell
     call = Call(io, api, config, display_of(config.progress, pipeline), polls)
-    async with call.last_words():
+    async with call.abortable():
         order = await call.order(data, load)
         if config.select_loaded or config.skip_unchanged:
             known = load_info if isinstance(load_info, LoadInfo) else pipeline
@@ -221,7 +221,7 @@ async def follow_run(
     """Does what `get_dbt_cloud_run_status` does. A run of the caller's own may be cancelled."""
     run_id = required_id("run_id", config.run_id)
     call = Call(io, api, config, display_of(config.progress), polls)
-    async with call.last_words():
+    async with call.abortable():
         found = await first_read(call.io, api, run_id, call.limits)
         call.watch.saw(found)
         call.watch.is_own = is_own

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dlt_dbt_cloud._call import Call
-from dlt_dbt_cloud._call.telling import slack_hook
+from dlt_dbt_cloud._call.outcome import slack_hook
 from dlt_dbt_cloud._io import IO, Blocking
 from dlt_dbt_cloud._report.findings import DBTCloudCheck, Finding
 from dlt_dbt_cloud._settings.local import LocalCloud

@@ -66,7 +66,7 @@ def retry(args: argparse.Namespace, io: IO | None) -> Answer:
 
 
 async def _retried(call: Call, run_id: int) -> DBTCloudRun:
-    async with call.last_words():
+    async with call.abortable():
         failed = await first_read(call.io, call.api, run_id, call.limits)
         if failed.retry_refusal:
             raise DBTCloudException(failed.retry_refusal)

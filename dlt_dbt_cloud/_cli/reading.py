@@ -57,7 +57,7 @@ async def _read(call: Call, run_id: int) -> DBTCloudRun:
 
 
 async def _followed(call: Call, run_id: int) -> DBTCloudRun:
-    async with call.last_words():
+    async with call.abortable():
         found = await first_read(call.io, call.api, run_id, call.limits)
         found = await read_report(call.io, call.api, await call.follow(found))
         call.watch.reported(found)

@@ -92,7 +92,7 @@ class Watch:
             return self.is_own and self.run.in_progress and not self.is_cancelled
         return self.order is not None and self.order.is_open
 
-    def last_words(self) -> str:
+    def whereabouts(self) -> str:
         """Returns where the run is, nothing if it has ended by itself."""
         run, order = self.run, self.order
         if run is not None and self.is_cancelled:

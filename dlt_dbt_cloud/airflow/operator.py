@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from dlt_dbt_cloud._call import follow_run
-from dlt_dbt_cloud._call.world import carry_out
+from dlt_dbt_cloud._call.execute import execute
 from dlt_dbt_cloud.airflow._compat import BaseOperator, BaseOperatorLink, Context, XCom
 from dlt_dbt_cloud.airflow._settings import SETTINGS
 from dlt_dbt_cloud.airflow._waiting import WaitsForRun, as_json, takes_settings
@@ -97,7 +97,7 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
         """Returns the run when it has finished. While it waits, signals cancel it."""
         config = self.config(run_id=str(run.id), raise_on_failure=False)
         program = partial(follow_run, is_own=not config.reuse_queued)
-        return carry_out(program, config, None)
+        return execute(program, config, None)
 
     def _finish(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> Any:
         """Returns the finished run, or the one that continues it from its failed step."""

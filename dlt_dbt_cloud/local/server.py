@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dlt.common.exceptions import MissingDependencyException
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
-_SCRIPTED_VERSION: Final = "1.11.0"
 _CLOCK: Final = "clock"
 
 
@@ -185,13 +184,8 @@ class LocalDBTCloud:
         """What a pipeline needs to trigger a job, which is given by its position or its name."""
         from dlt_dbt_cloud.configuration import DBTCloudConfiguration  # noqa: PLC0415  # imports dlt
 
-        settings = self.settings(job)
-        return DBTCloudConfiguration(
-            api_token=settings["api_token"],
-            account_id=settings["account_id"],
-            job_id=settings["job_id"],
-            base_api_url=settings["base_api_url"],
-        )
+        settings: Any = self.settings(job)
+        return DBTCloudConfiguration(**settings)
 
     def settings(self, job: int | str = 0) -> dict[str, str]:
         """The same as `credentials_for`, as plain settings."""
@@ -286,7 +280,7 @@ class LocalDBTCloud:
 
     def _version(self) -> str:
         versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
-        return next(versions, _SCRIPTED_VERSION)
+        return next(versions, "1.11.0")
 
     def _newest_run_id(self) -> int:
         return max(self._world.runs, default=0)

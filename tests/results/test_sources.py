@@ -93,6 +93,17 @@ class TestOneRun:
         steps = "select run_id, step_index, name, status_name from dbt_cloud_run_steps"
         assert rows(pipeline, steps) == [(run.id, 1, "Invoke dbt with `dbt build`", "Success")]
 
+    @pytest.mark.parametrize("file_format", ["jsonl", "parquet", "insert_values"])
+    def test_any_file_format(
+        self, cloud: LocalDBTCloud, pipeline: dlt.Pipeline, file_format: Any
+    ) -> None:
+        """Each table is there, also without rows, whatever `loader_file_format` says."""
+        run = triggered(cloud, cause=CAUSE)
+        source = dbt_cloud_source(run=run, credentials=cloud.credentials)
+        pipeline.run(source, loader_file_format=file_format).raise_on_failed_jobs()
+        assert rows(pipeline, "select count(*) from dbt_cloud_node_results") == [(4,)]
+        assert rows(pipeline, "select count(*) from dbt_cloud_source_freshness") == [(0,)]
+
     def test_other_destination(self, cloud: LocalDBTCloud, dlt_world: Path) -> None:
         """A destination that is not DuckDB gets the same rows, in its own format."""
         destination = dlt.destinations.filesystem(str(dlt_world / "bucket"))

@@ -142,7 +142,7 @@ MUTANTS: Final = {
         Mutant("a run of many that is lost is read alone", "for run_id in waiting:", "for run_id in ():"),
         Mutant("a vanished run is given up", "self.errors[run_id] = error", "pass"),
     ),
-    "_follow/last_words.py": (
+    "_follow/abort.py": (
         Mutant("cancelling is brief", "io.last(MAX_SECONDS)", "io.last(60.0)"),
         Mutant("cancelling ignores the abort", "io.last(MAX_SECONDS)", "io"),
         Mutant("only who wants it cancels", "if cancel_on_abort and (", "if ("),

@@ -49,7 +49,7 @@ class DBTExecution:
     def begin(self) -> None:
         """Start the run."""
         self._thread = threading.Thread(
-            target=self._carry_out, name=f"dbt-run-{self.run.id}", daemon=True
+            target=self._execute, name=f"dbt-run-{self.run.id}", daemon=True
         )
         self._thread.start()
 
@@ -75,7 +75,7 @@ class DBTExecution:
         if self._thread is not None:
             self._thread.join()
 
-    def _carry_out(self) -> None:
+    def _execute(self) -> None:
         ending: tuple[Status, str | None] = (Status.ERROR, "Internal error")
         try:
             ending = self._steps()

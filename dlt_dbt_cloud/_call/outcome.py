@@ -19,7 +19,7 @@ from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 from dlt_dbt_cloud.run import DBTCloudRun, LoadedTables
 
 
-def tell(run: DBTCloudRun) -> None:
+def log_outcome(run: DBTCloudRun) -> None:
     """Logs the outcome of a run in a line: `print(run)` and the exception have the report."""
     level = logging.INFO if run.is_success else logging.ERROR
     logger.log(level, "%s", run.summary, extra={"dbt_cloud_run": run})

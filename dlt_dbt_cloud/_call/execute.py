@@ -21,7 +21,7 @@ Program = Callable[..., Coroutine[Any, Any, T]]
 """A function over an IO and an API, with settings and more arguments."""
 
 
-def carry_out(
+def execute(
     program: Program[T],
     config: DBTCloudConfiguration,
     stop: threading.Event | None,

@@ -1,4 +1,4 @@
-"""Ends a call that is aborted: cancels its run if that is wanted, and tells where it is."""
+"""A call that is aborted cancels its run if that is wanted, and says where it is."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ ABORTS: Final = (DBTCloudStoppedException, DBTCloudWaitTimeoutException)
 
 
 @asynccontextmanager
-async def last_words(
+async def abortable(
     io: IO, api: RunsApi, watch: Watch, *, cancel_on_abort: bool
 ) -> AsyncIterator[None]:
     """Lets no call end without a word about a run that is, or may be, in progress.
@@ -48,7 +48,7 @@ async def last_words(
             ):
                 await _cancel(io.last(MAX_SECONDS), api, watch)
         finally:  # a second signal ends the cancelling
-            if text := watch.last_words():
+            if text := watch.whereabouts():
                 logger.warning("%s", text)
                 _end_with(error, text)
         raise
