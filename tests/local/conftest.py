@@ -14,12 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
-import tomlkit
 
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
 from tests.local import openapi
@@ -153,20 +151,6 @@ def scripted() -> Iterator[LocalDBTCloud]:
         yield cloud
 
 
-@pytest.fixture(params=["in process", "command"])
-def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalDBTCloud | CommandDoor]:
-    """The same two jobs behind the context manager and behind the command."""
-    if request.param == "in process":
-        with LocalDBTCloud(jobs=[ScriptedJob(**GOOD), ScriptedJob(**BAD)]) as cloud:
-            yield cloud
-        return
-    config = tmp_path / "jobs.toml"
-    config.write_text(tomlkit.dumps({"jobs": [GOOD, BAD]}))
-    served = Served.start("--config", str(config))
-    yield CommandDoor(served.settings)
-    assert served.stop() == 0
-
-
 @pytest.fixture
 def api(scripted: LocalDBTCloud, make_api: Callable[..., Api]) -> Api:
     """A client of it."""
@@ -226,43 +210,15 @@ class Served:
             return self.process.wait(timeout=30)
 
 
-@dataclass
-class CommandDoor:
-    """What the tests ask of a local dbt Cloud, of one that a command serves."""
-
-    described: dict[str, str]
-
-    def settings(self, job: int | str = 0) -> dict[str, str]:
-        """Returns the settings that the command has printed."""
-        assert job == 0
-        return self.described
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return self.described["base_api_url"]
-
-    @property
-    def jobs(self) -> list[SimpleNamespace]:
-        """Its jobs."""
-        return [SimpleNamespace(**job) for job in Api(self.described).get("jobs/")]
-
-
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., Served]:
     """Start the command."""
     return Served.start
 
 
-@pytest.fixture(scope="module", params=["in process", "command"])
-def door(request: pytest.FixtureRequest, make_project: Callable[..., DBTJob]) -> Iterator[Api]:
-    """The same dbt job behind the context manager and behind the command."""
+@pytest.fixture(scope="module")
+def dbt_api(make_project: Callable[..., DBTJob]) -> Iterator[Api]:
+    """A client of a dbt job, and the folder of its project."""
     job = make_project()
-    if request.param == "in process":
-        with LocalDBTCloud(jobs=[job]) as cloud:
-            yield Api(cloud.settings(), Path(job.project_dir))
-        return
-    env = [f"--env={name}={value}" for name, value in job.env.items()]
-    served = Served.start("--project-dir", str(job.project_dir), *env)
-    yield Api(served.settings, Path(job.project_dir))
-    assert served.stop() == 0
+    with LocalDBTCloud(job) as cloud:
+        yield Api(cloud.settings(), Path(job.project_dir))

@@ -1,7 +1,4 @@
-"""The endpoints: who may ask, what is answered, what is refused. All without dbt.
-
-Each test runs twice: in process, and over the command.
-"""
+"""The endpoints: who may ask, what is answered, what is refused. All without dbt."""
 
 from __future__ import annotations
 
@@ -12,13 +9,6 @@ import pytest
 import requests
 
 from dlt_dbt_cloud.local import LocalDBTCloud
-
-
-@pytest.fixture
-def scripted(doors: LocalDBTCloud) -> LocalDBTCloud:
-    """The two jobs, behind each door."""
-    return doors
-
 
 INVALID = "The request was invalid. Please double check the provided data and try again."
 

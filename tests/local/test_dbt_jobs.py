@@ -20,9 +20,9 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def built(door: Any) -> tuple[Any, Any]:
-    """A run that has built the project, behind each door."""
-    return door, door.finished(door.trigger()["id"])
+def built(dbt_api: Any) -> tuple[Any, Any]:
+    """A run that has built the project."""
+    return dbt_api, dbt_api.finished(dbt_api.trigger()["id"])
 
 
 def test_a_run_succeeds(built: tuple[Any, Any]) -> None:
@@ -124,6 +124,7 @@ def model(job: DBTJob, name: str, sql: str) -> None:
     (Path(job.project_dir) / "models" / f"{name}.sql").write_text(sql, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_retry_resumes_where_it_failed(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """A failing model fails the run and skips the later steps; a retry runs those two alone."""
     model(project, "doubled", "select no_such_column as doubled from {{ ref('numbers') }}")
@@ -174,6 +175,7 @@ def test_project_that_does_not_parse(project: DBTJob, api_of: Callable[[DBTJob],
     assert api.request("GET", f"runs/{run['id']}/artifacts/run_results.json").status_code == 404
 
 
+@pytest.mark.slow
 def test_overrides(project: DBTJob, api_of: Callable[[DBTJob], Any]) -> None:
     """Schema, target, threads, steps and docs of a run are those that its trigger asks for."""
     api = api_of(project)
@@ -210,6 +212,7 @@ def is_in_the_model(run: Any) -> bool:
     return any("START" in step["logs"] for step in run["run_steps"])
 
 
+@pytest.mark.slow
 def test_cancel_timeout_and_queue(
     slow: DBTJob, make_api: Callable[..., Any], processes: Callable[[int], list[str]]
 ) -> None:
@@ -244,6 +247,7 @@ def test_cancel_timeout_and_queue(
         assert not processes(first["id"]) + processes(third["id"])
 
 
+@pytest.mark.slow
 def test_jobs_run_side_by_side_and_leave_nothing(
     make_project: Callable[..., DBTJob],
     make_api: Callable[..., Any],
