@@ -38,6 +38,9 @@ R = TypeVar("R")
 OVERRIDES = "overrides"
 """The parameter `**overrides: Unpack[TriggerOverrides]`."""
 
+OTHER_SETTING = " It is a setting: pass it as `credentials=DBTCloudConfiguration({}=...)`."
+"""The hint for a setting that is no argument."""
+
 
 def setting_docs() -> dict[str, str]:
     """Returns what each setting means."""
@@ -196,5 +199,6 @@ def _check_keywords(function: str, parameters: Collection[str], keywords: Iterab
     known = {*parameters, *(TRIGGER_FIELDS if OVERRIDES in parameters else ())} - {OVERRIDES}
     for name in keywords:
         if name not in known:
-            hint = nearest(name, known)
+            is_setting = name in DBTCloudConfiguration.get_resolvable_fields()
+            hint = OTHER_SETTING.format(name) if is_setting else nearest(name, known)
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}.{hint}")

@@ -106,9 +106,12 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def resolved(args: argparse.Namespace, **more: Any) -> DBTCloudConfiguration:
-    """Returns the configuration."""
+    """Returns the configuration, in which nothing is missing that the command needs."""
     settings = {**settings_of(args), **more}
-    return resolve_dbt_cloud_configuration(pipeline_name=args.pipeline_name, **settings)
+    requires = ("account_id", "job_id") if hasattr(args, "job") else ("account_id",)
+    return resolve_dbt_cloud_configuration(
+        pipeline_name=args.pipeline_name, requires=requires, **settings
+    )
 
 
 def run_id_of(config: DBTCloudConfiguration) -> int:

@@ -127,11 +127,8 @@ def _log_to_stderr() -> Iterator[None]:
 
 def local(arguments: Sequence[str]) -> int:
     """Runs a command against a local dbt Cloud."""
-    try:
-        from dlt_dbt_cloud.local.__main__ import main  # noqa: PLC0415  # needs the extra `local`
-    except ImportError as error:
-        sys.stderr.write(f'{error}\nInstall it: pip install "dlt-dbt-cloud[local]"\n')
-        return ExitCode.USAGE
+    from dlt_dbt_cloud.local.__main__ import main  # noqa: PLC0415  # needs the extra `local`
+
     return main(arguments)
 
 

@@ -15,7 +15,7 @@ from dlt_dbt_cloud._settings.messages import malformed, missing
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 PLAIN_HTTP_HOST: Final = "DBT_CLOUD_PLAIN_HTTP_HOST"
-LIMITS: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
+POSITIVE: Final = ("request_timeout", "max_artifact_bytes", "run_key_window")
 """Settings that must not be 0: nothing would be in time, or small enough."""
 
 CHOICES: Final = {"progress": ("auto", "off")}
@@ -41,7 +41,7 @@ def checked(name: str, hint: Any, value: Any) -> Any:
     if kind is str and name.endswith("_id"):  # a run or a job stands for its id
         return str(checked_id(name, value.get("id") if isinstance(value, Mapping) else value))
     if kind in (int, float):
-        return _number(name, value, is_sent=is_optional_type(hint))
+        return _number(name, kind, value, is_sent=is_optional_type(hint))
     if name in CHOICES:
         expected, is_right = " or ".join(f"`{it}`" for it in CHOICES[name]), value in CHOICES[name]
     elif kind is bool:
@@ -57,17 +57,17 @@ def checked(name: str, hint: Any, value: Any) -> Any:
     return value
 
 
-def _number(name: str, value: Any, *, is_sent: bool) -> Any:
-    """Returns a number: a whole one if it is sent to the API, else one of seconds, times, bytes."""
+def _number(name: str, kind: type, value: Any, *, is_sent: bool) -> Any:
+    """Returns a number: if it is sent to the API any whole one, else seconds, times or bytes."""
     text = "" if isinstance(value, bool) else str(value).strip()
     if is_sent and re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    is_right = is_number and 0 <= value < math.inf and (value or name not in LIMITS)
-    if is_sent or not is_right:
-        limit = "a number > 0" if name in LIMITS else "a number >= 0"
-        raise malformed(name, "a whole number" if is_sent else limit, value)
-    return value
+    is_right = is_number and 0 <= value < math.inf and (value or name not in POSITIVE)
+    if is_sent or not is_right or value != kind(value):
+        limit = "" if is_sent else " > 0" if name in POSITIVE else " >= 0"
+        raise malformed(name, f"a {'whole ' if kind is int else ''}number{limit}", value)
+    return int(value) if kind is int else value
 
 
 def _token(name: str, text: str) -> str:

@@ -13,12 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from dlt_dbt_cloud.local.api.behaviours import table
-from dlt_dbt_cloud.local.config import jobs_from_toml
-from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
-from dlt_dbt_cloud.local.jobs import DBTJob
-from dlt_dbt_cloud.local.server import LocalDBTCloud
-from dlt_dbt_cloud.local.wrapping import wrap
+try:
+    from dlt_dbt_cloud.local.api.behaviours import table
+    from dlt_dbt_cloud.local.config import jobs_from_toml
+    from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
+    from dlt_dbt_cloud.local.jobs import DBTJob
+    from dlt_dbt_cloud.local.server import LocalDBTCloud
+    from dlt_dbt_cloud.local.wrapping import wrap
+except ImportError as error:
+    sys.stderr.write(f"{error}\nThe local dbt Cloud needs the extra `local-duckdb`, or `local` for")
+    sys.stderr.write(' scripted jobs alone. In a clone: pip install ".[local-duckdb]"\n')
+    raise SystemExit(2) from None
 
 _DESCRIPTION = """\
 Run a command against a local dbt Cloud, which serves dbt Cloud's API over the dbt Core of this

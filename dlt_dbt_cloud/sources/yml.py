@@ -156,7 +156,9 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
         from ruamel.yaml import YAML  # noqa: PLC0415  # needs the extra `sources`
         from ruamel.yaml.error import YAMLError  # noqa: PLC0415
     except ImportError:
-        raise DBTCloudException('Install it: pip install "dlt-dbt-cloud[sources]"') from None
+        raise DBTCloudException(
+            'This needs the extra `sources`. In a clone: pip install ".[sources]"'
+        ) from None
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096  # lines stay as they are

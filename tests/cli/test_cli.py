@@ -535,10 +535,11 @@ def test_local_passes_all_arguments_on(bare_shell: Shell, monkeypatch: pytest.Mo
 def test_local_without_its_extra_says_what_to_install(
     bare_shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Flask and dbt there is a command to install them."""
-    monkeypatch.setitem(sys.modules, "dlt_dbt_cloud.local.__main__", None)
+    """Without Flask there is a command to install it, and no traceback."""
+    monkeypatch.delitem(sys.modules, "dlt_dbt_cloud.local.__main__", raising=False)
+    monkeypatch.setitem(sys.modules, "dlt_dbt_cloud.local.server", None)
     assert bare_shell("local") == 2
-    assert 'pip install "dlt-dbt-cloud[local]"' in bare_shell.err
+    assert 'pip install ".[local-duckdb]"' in bare_shell.err
 
 
 def test_a_job_is_run_over_http(bare_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,9 +208,12 @@ class TestAdvice:
         assert "get_dbt_cloud_run_status" not in shell.err
 
     def test_missing_settings(self, bare_shell: Shell) -> None:
-        """Missing settings point to `init`."""
+        """Missing settings are told at once, and point to `init`."""
         assert bare_shell("run") == 2
+        assert "`api_token`, `account_id` and `job_id` are missing" in bare_shell.err
         assert "dlt dbt-cloud init" in bare_shell.err
+        assert bare_shell("cancel", "1") == 2
+        assert "`api_token` and `account_id` are missing" in bare_shell.err
 
     def test_two_jobs(self) -> None:
         """Twins among the jobs are told apart by options."""

@@ -125,7 +125,7 @@ def test_no_dbt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
-    refused(project_dir=tmp_path, match=r"pip install 'dlt-dbt-cloud\[local-duckdb\]'")
+    refused(project_dir=tmp_path, match=r"pip install '\.\[local-duckdb\]'")
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ class TestValidation:
     def test_numbers(self, name: str, value: object) -> None:
         """Seconds and times are numbers, zero or more."""
         with pytest.raises(
-            InvalidCredentialsException, match=rf"Invalid `{name}`: .*\. Expected a number >= 0\."
+            InvalidCredentialsException, match=rf"Invalid `{name}`: .*\. Expected a .*number >= 0\."
         ):
             configured(**{name: value})
 
@@ -183,9 +183,15 @@ class TestValidation:
     def test_positive_numbers(self, name: str, value: object) -> None:
         """A limit of nothing would end every call."""
         with pytest.raises(
-            InvalidCredentialsException, match=rf"`{name}`: .*Expected a number > 0"
+            InvalidCredentialsException, match=rf"`{name}`: .*Expected a .*number > 0"
         ):
             configured(**{name: value})
+
+    def test_whole_numbers(self) -> None:
+        """Times and bytes are whole numbers: half a retry fails before the job runs."""
+        with pytest.raises(InvalidCredentialsException, match=r"1\.5\. Expected a whole number"):
+            configured(retry_failed=1.5)
+        assert repr(configured(retry_failed=1.0).retry_failed) == "1"
 
     @pytest.mark.parametrize("steps", ["dbt build", [1], {"dbt build": 1}])
     def test_steps(self, steps: object) -> None:

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from dlt_dbt_cloud import DBTCloudConfiguration, InvalidCredentialsException
 from dlt_dbt_cloud.configuration import (
+    OTHER_SETTING,
     TRIGGER_FIELDS,
     TriggerOverrides,
     with_dbt_cloud_configuration,
@@ -44,6 +45,7 @@ def test_overrides(secrets_toml: Callable[[str], None]) -> None:
     [
         ("schema_overide", " Did you mean `schema_override`?"),
         ("job_ids", " Did you mean `job_id`?"),
+        ("outage_timeout", OTHER_SETTING.format("outage_timeout")),
         ("zzz", ""),
     ],
 )

@@ -69,8 +69,9 @@ def find_dbt(path: str | None) -> DBT:
         return DBT((found,), _python_of(Path(found)))
     if path is None:
         raise LocalDBTCloudException(
-            "dbt is not installed: pip install 'dlt-dbt-cloud[local-duckdb]', or dbt-core and the "
-            "adapter of your destination. If it is in another environment, name it: "
+            "dbt is not installed. Install the extra `local-duckdb`, in a clone with "
+            "`pip install '.[local-duckdb]'`, or dbt-core and the adapter of your destination. "
+            "If it is in another environment, name it: "
             "dbt='/path/to/bin/dbt'."
         )
     raise LocalDBTCloudException(f"There is no program {path}. Name the dbt of an environment.")
