@@ -14,7 +14,7 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference docs hooks release clean
+.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference comparison docs hooks release clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -90,11 +90,15 @@ test-pages: $(VENV)/pages docs
 pictures: $(VENV)/pages
 	$(BIN)/python -m tests.pictures
 
-# The pages of docs/ that are made from the code: the command line, the settings.
+# The pages of docs/ that are made from the code: the command line, the settings, the tables.
 reference: $(VENV)/installed
 	$(BIN)/python -m tests.cli.reference
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.results.reference
+	$(BIN)/python -m tests.local.reference
+
+# The local dbt Cloud beside bare dbt, artifact by artifact: the table in docs/local.md.
+comparison: $(VENV)/installed
 	$(BIN)/python -m tests.local.reference --compare
 
 # The site of the docs, in site/. What is broken in it is an error.

@@ -13,7 +13,7 @@ from dlt_dbt_cloud._settings.checks import api_v2_url, checked_id, may_use_http,
 from dlt_dbt_cloud._settings.local import LocalCloud
 from dlt_dbt_cloud._settings.lookup import Layer, Place, active_pipeline_name, find, places
 from dlt_dbt_cloud._settings.messages import malformed, missing, nearest, redacted
-from dlt_dbt_cloud._settings.spec import DBTCloudConfiguration
+from dlt_dbt_cloud._settings.settings import DBTCloudConfiguration
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 

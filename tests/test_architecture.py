@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dlt_dbt_cloud
-from tests.simulation.invariants import INVARIANTS
+from tests.simulation.laws import LAWS
 
 NAME = re.compile(r"`([^`]+)`")
 PACKAGE = Path(dlt_dbt_cloud.__file__).parent
@@ -107,7 +107,7 @@ def test_promises_name_their_tests() -> None:
     table = page.partition("| | promise | tests |")[2]
     named = [name for row in table.splitlines()[2:] for name in NAME.findall(row.split("|")[3])]
     assert len(named) > 40
-    laws = {law.__name__ for law in INVARIANTS}
+    laws = {law.__name__ for law in LAWS}
     for name in named:
         file, _, test = name.partition("::")
         path = tests / file

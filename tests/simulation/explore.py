@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.simulation.choices import Choices
-from tests.simulation.invariants import violations
+from tests.simulation.laws import violations
 from tests.simulation.scheduler import Unending
 from tests.simulation.simulation import Simulation, World
 from tests.simulation.small_worlds import SMALL

@@ -15,13 +15,13 @@ from typing import Final
 from dlt_dbt_cloud.local.api.bodies import humanized
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
+from dlt_dbt_cloud.local.runners.advice import explain, is_locked
 from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
 from dlt_dbt_cloud.local.runners.packages import Packages
 from dlt_dbt_cloud.local.runners.parsed import keep, kept
 from dlt_dbt_cloud.local.runners.plan import Planned, plan
-from dlt_dbt_cloud.local.runners.trouble import explain, is_locked
 from dlt_dbt_cloud.local.runners.version import version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
 from dlt_dbt_cloud.local.state.records import Run, Step

@@ -29,7 +29,7 @@ from tests.simulation.starting_laws import (
     unknown_is_not_none,
 )
 
-INVARIANTS: tuple[Callable[[Simulation], Iterator[str]], ...] = (
+LAWS: tuple[Callable[[Simulation], Iterator[str]], ...] = (
     one_run_starts,
     all_return_the_same,
     sends_are_rare,
@@ -56,4 +56,4 @@ INVARIANTS: tuple[Callable[[Simulation], Iterator[str]], ...] = (
 
 def violations(simulation: Simulation) -> list[str]:
     """Returns what breaks a law."""
-    return [f"{law.__name__}: {what}" for law in INVARIANTS for what in law(simulation)]
+    return [f"{law.__name__}: {what}" for law in LAWS for what in law(simulation)]
