@@ -14,7 +14,9 @@ SHOW := cd sample_pipelines && ../$(BIN)/python -c "import sys, duckdb; connecti
 # The adapter of DuckDB does not tell how many rows a model has written, DuckDB tells how many there are.
 WITH_ROWS := select loads.* exclude (rows_affected), estimated_size as rows from loads left join duckdb_tables() on table_name = model order by all
 
-.PHONY: demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference comparison docs hooks release clean
+.PHONY: install demo test lint types check simulate mutants bench test-clients test-engines test-engines-ci test-postgres test-lowest test-pages pictures reference comparison docs hooks release clean
+
+install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
