@@ -9,6 +9,7 @@ from typing import Any
 from .found import find
 
 _KEPT = 4096
+_HAVE_PATHS: dict[type, bool] = {}
 
 
 def init_generator(
@@ -93,6 +94,20 @@ class Compiled:
                 self._known.clear()
             self._known[key] = self._own(environment, source)
         return self._known[key]
+
+
+def generate_merged(self: Any) -> Any:
+    """Merge the variables that a node sees. Whether a kind of node has a path is asked once."""
+    node, providers = self._node, "dbt.context.providers:"
+    if type(node) not in _HAVE_PATHS:
+        _HAVE_PATHS[type(node)] = isinstance(node, find(f"{providers}IsFQNResource"))
+    if not _HAVE_PATHS[type(node)]:
+        node = find(f"{providers}FQNLookup")(node.package_name)
+    merged = find(f"{providers}MultiDict")()
+    for project in self.packages_for_node():
+        merged.add(project.vars.vars_for(node, self._config.credentials.type))
+    merged.add(self._cli_vars)
+    return merged
 
 
 class ArgsToDict:

@@ -18,6 +18,7 @@ from .contexts import (
     Compiled,
     WrappedExports,
     build_namespace,
+    generate_merged,
     init_generator,
     manifest_context,
 )
@@ -134,6 +135,12 @@ KNOWN: tuple[Known, ...] = (
         ("dbt.utils.utils:args_to_dict", "dbt.context.providers:args_to_dict"),
         ("dbt.flags:get_flag_dict",),
         "c7fab837306a5995",
+    ),
+    (
+        generate_merged,
+        ("dbt.context.providers:ModelConfiguredVar._generate_merged",),
+        ("dbt.config.project:IsFQNResource",),
+        "67bb21456ff1af3e",
     ),
     (
         get_relations,

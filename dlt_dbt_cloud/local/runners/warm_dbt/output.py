@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -77,8 +77,9 @@ def msg_from_base_event(event: Any, level: Any = None) -> Any:
     info.level = level.value if level else event.level_tag().value
     info.msg = event.message()
     info.invocation_id = base.get_invocation_id()
-    info.extra.update(base.get_global_metadata_vars())
-    info.ts.FromDatetime(datetime.now(timezone.utc))
+    if extra := base.get_global_metadata_vars():
+        info.extra.update(extra)
+    info.ts.FromMicroseconds(time.time_ns() // 1000)
     info.pid = base.get_pid()
     info.thread = threading.current_thread().name
     info.code = event.code()
