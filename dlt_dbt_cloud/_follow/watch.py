@@ -96,7 +96,10 @@ class Watch:
         """Returns where the run is, nothing if it has ended by itself."""
         run, order = self.run, self.order
         if run is not None and self.is_cancelled:
-            return f"Cancelled dbt Cloud run {run.id}: {run.url}"
+            text = f"Cancelled dbt Cloud run {run.id}: {run.url}"
+            if order is not None and order.is_ambiguous:
+                text += f" Another may exist: look for {order.mark}."
+            return text
         if run is not None and run.in_progress:
             return (
                 f"dbt Cloud run {run.id} is still in progress ({run.status_name}): {run.url}"

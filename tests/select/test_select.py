@@ -68,8 +68,10 @@ class World:
 
     def load(self, *resources: Any, pipeline: str = "shop", **more: Any) -> LoadInfo:
         """Loads."""
-        known = self.pipelines.setdefault(pipeline, pipeline_in(self.folder, pipeline))
-        return known.run([*resources] or [dlt.resource([], name="orders")], **more)
+        if pipeline not in self.pipelines:
+            self.pipelines[pipeline] = pipeline_in(self.folder, pipeline)
+        loaded = [*resources] or [dlt.resource([], name="orders")]
+        return self.pipelines[pipeline].run(loaded, **more)
 
     def call(self, load_info: Any, **more: Any) -> DBTCloudRun:
         """Runs the job."""

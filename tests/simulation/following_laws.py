@@ -130,7 +130,9 @@ def abort_cancels(simulation: Simulation) -> Iterator[str]:
         for run in simulation.cloud.runs.values():
             seen = run.created + max(simulation.world.habits.lag, 1.0)
             visible = seen < caller.aborted + 3.0 and run.by == caller.name
-            is_lossless = all(r.fate in {"now/ok", ""} for r in caller.requests)
+            is_lossless = all(
+                r.fate in {"now/ok", ""} and r.arrived <= caller.ended for r in caller.requests
+            )
             if visible and is_lossless and run.finished > caller.ended and not run.cancelled_by:
                 yield f"{caller.name} is aborted, but run {run.id} is not cancelled"
 
