@@ -8,12 +8,11 @@ from typing import (  # noqa: UP035  # the hints are those of the settings
     Final,
     Generic,
     List,
-    NamedTuple,
     Protocol,
     TypeVar,
 )
 
-from typing_extensions import TypedDict
+from typing_extensions import NamedTuple, TypedDict  # generic ones, before Python 3.11 too
 
 if TYPE_CHECKING:  # settings need this module, and nothing of a run
     from dlt_dbt_cloud.run import DBTCloudRun

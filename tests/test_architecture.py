@@ -112,3 +112,15 @@ def test_promises_name_their_tests() -> None:
         file, _, test = name.partition("::")
         path = tests / file
         assert name in laws or f"def {test or 'test_'}" in path.read_text(), name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_python_3_10(path: Path) -> None:
+    """A generic `NamedTuple` is that of typing_extensions: Python 3.10 has none to import."""
+    tree = ast.parse(path.read_text())
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    bases = [[ast.unparse(base) for base in node.bases] for node in classes]
+    if any("NamedTuple" in names and len(names) > 1 for names in bases):
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        found = {node.module for node in imports for it in node.names if it.name == "NamedTuple"}
+        assert found == {"typing_extensions"}
