@@ -253,6 +253,9 @@ class TestFailure:
         assert run_with().is_error
 
 
+CANCELLED = f"Cancelled dbt Cloud run {RUN_ID}: {sample('run_cancelled_by_user')['data']['href']}"
+
+
 class TestAbort:
     """The deadline, Ctrl-C and SIGTERM."""
 
@@ -278,7 +281,7 @@ class TestAbort:
         with pytest.raises(DBTCloudWaitTimeoutException):
             run_with(wait_timeout=60, cancel_on_abort=True)
         assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
-        assert log.records[-1].message.startswith(f"Cancelled dbt Cloud run {RUN_ID}: https://")
+        assert log.records[-1].message == CANCELLED
         assert REATTACH not in log.text  # there is nothing to reattach to
 
     def test_cancel_that_fails(
@@ -317,7 +320,7 @@ class TestAbort:
         others = [call for call in api.calls if call not in polls]
         assert len(polls) <= 1
         assert others[-1].request.url == f"{RUN_URL}cancel/"
-        assert log.records[-1].message.startswith(f"Cancelled dbt Cloud run {RUN_ID}: https://")
+        assert log.records[-1].message == CANCELLED
 
     def test_signal_with_the_last_poll(self, api: API) -> None:
         """A signal that comes as the run finishes is not lost."""

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from dlt.destinations import postgres
+from dlt.destinations import duckdb, postgres
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         uri = urlsplit(started.get_uri())
         host = parse_qs(uri.query).get("host", [uri.hostname])[0]
         yield {"host": host, "port": uri.port or 5432, "user": uri.username, "password": "none"}
+
+
+@pytest.fixture(params=["postgres", "duckdb"])
+def database(
+    request: pytest.FixtureRequest, server: dict[str, Any], destination: Any, tmp_path: Path
+) -> tuple[Any, dict[str, Any]]:
+    """A database as dlt's destination and as the output of a dbt profile, without a schema."""
+    if request.param == "postgres":
+        return destination, {"type": "postgres", "dbname": "postgres", **server}
+    file = str(tmp_path / "warehouse.duckdb")
+    return duckdb(file), {"type": "duckdb", "path": file}
 
 
 @pytest.fixture

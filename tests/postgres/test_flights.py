@@ -24,23 +24,15 @@ def models_of(run: DBTCloudRun) -> set[str]:
     return {node.name for node in run.nodes if node.resource_type == "model"}
 
 
-@pytest.mark.parametrize("database", ["postgres", "duckdb"])
 def test_flights(
-    database: str,
-    server: dict[str, Any],
-    destination: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    database: tuple[Any, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New airlines build what reads airlines, no new rows nothing, and SQL tells which load."""
-    output = {"type": "postgres", "dbname": "postgres", "schema": "analytics", **server}
-    if database == "duckdb":
-        file = str(tmp_path / "flights.duckdb")
-        output = {"type": "duckdb", "path": file, "schema": "analytics"}
-        destination = dlt.destinations.duckdb(file)
+    destination, output = database
     monkeypatch.setenv("NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID", "true")
     project = shutil.copytree(SAMPLES / "flights_dbt", tmp_path / "flights_dbt")
-    profile = {"flights": {"target": "dev", "outputs": {"dev": {**output, "threads": 2}}}}
+    output = {**output, "schema": "analytics", "threads": 2}
+    profile = {"flights": {"target": "dev", "outputs": {"dev": output}}}
     (project / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
     pipeline = dlt.pipeline(
         "flights", str(tmp_path), destination=destination, dataset_name="nycflights13"

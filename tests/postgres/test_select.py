@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-import pytest
 
 from dlt_dbt_cloud import run_dbt_cloud_job
 from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud
@@ -18,17 +17,10 @@ def sql(name: str) -> str:
     return (ROOT / "sample_pipelines" / f"{name}.sql").read_text()
 
 
-@pytest.mark.parametrize("database", ["postgres", "duckdb"])
-def test_only_downstream(
-    database: str, server: dict[str, Any], destination: Any, tmp_path: Path
-) -> None:
+def test_only_downstream(database: tuple[Any, dict[str, Any]], tmp_path: Path) -> None:
     """Only what is downstream of a load is built, an empty load builds nothing, and SQL tells."""
-    output = {"type": "postgres", "dbname": "postgres", "schema": "marts", **server}
-    if database == "duckdb":
-        file = str(tmp_path / "served.duckdb")
-        output = {"type": "duckdb", "path": file, "schema": "marts"}
-        destination = dlt.destinations.duckdb(file)
-    write_project(tmp_path / "dbt", output)
+    destination, output = database
+    write_project(tmp_path / "dbt", {**output, "schema": "marts"})
     loads = [load(tmp_path, destination, it, *range(TABLES)) for it in range(PIPELINES)]
     with LocalDBTCloud(DBTJob(tmp_path / "dbt")) as cloud:
         settings: dict[str, Any] = {"raise_on_failure": True, "skip_unchanged": True}

@@ -173,8 +173,9 @@ class TestValidation:
     @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "10 s", True])
     def test_numbers(self, name: str, value: object) -> None:
         """Seconds and times are numbers, zero or more."""
+        kind = "whole number" if name == "retry_failed" else "number"
         with pytest.raises(
-            InvalidCredentialsException, match=rf"Invalid `{name}`: .*\. Expected a .*number >= 0\."
+            InvalidCredentialsException, match=rf"Invalid `{name}`: .*\. Expected a {kind} >= 0\."
         ):
             configured(**{name: value})
 
@@ -182,8 +183,9 @@ class TestValidation:
     @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True])
     def test_positive_numbers(self, name: str, value: object) -> None:
         """A limit of nothing would end every call."""
+        kind = "whole number" if name == "max_artifact_bytes" else "number"
         with pytest.raises(
-            InvalidCredentialsException, match=rf"`{name}`: .*Expected a .*number > 0"
+            InvalidCredentialsException, match=rf"`{name}`: .*Expected a {kind} > 0"
         ):
             configured(**{name: value})
 

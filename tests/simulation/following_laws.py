@@ -131,7 +131,8 @@ def abort_cancels(simulation: Simulation) -> Iterator[str]:
             seen = run.created + max(simulation.world.habits.lag, 1.0)
             visible = seen < caller.aborted + 3.0 and run.by == caller.name
             is_lossless = all(
-                r.fate in {"now/ok", ""} and r.arrived <= caller.ended for r in caller.requests
+                r.fate in {"now/ok", ""} and (r.sent < caller.aborted or r.arrived <= caller.ended)
+                for r in caller.requests
             )
             if visible and is_lossless and run.finished > caller.ended and not run.cancelled_by:
                 yield f"{caller.name} is aborted, but run {run.id} is not cancelled"
@@ -196,7 +197,9 @@ def _agrees(error: BaseException, last: str, has_sent: bool) -> bool:
     if isinstance(error, DBTCloudWaitException):
         ids = re.findall(r"\d+", last.partition("To reattach:")[2])
         runs = [str(run.id) for run in error.runs]
-        return ids == runs or last.startswith(f"Cancelled dbt Cloud run {runs[0]}: ")
+        cancelled = re.escape(f"Cancelled dbt Cloud run {runs[0]}: {error.runs[0].url}")
+        another = r"( Another may exist: look for .+\.)?"
+        return ids == runs or bool(re.fullmatch(cancelled + another, last))
     may_have_run = bool(re.search(r"may exist|To reattach", last))
     if isinstance(error, DBTCloudRunException | DBTCloudNotTriggeredException):
         return not may_have_run

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .found import find
+from .find import find
 
 _KEPT = 4096
 _HAVE_PATHS: dict[type, bool] = {}

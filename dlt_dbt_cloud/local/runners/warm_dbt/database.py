@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .found import find
+from .find import find
 
 _RELATION = "dbt.adapters.base.relation:BaseRelation"
 

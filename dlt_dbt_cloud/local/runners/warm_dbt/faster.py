@@ -23,7 +23,7 @@ from .contexts import (
     manifest_context,
 )
 from .database import empty_table, get_relations, make_match
-from .found import find
+from .find import find
 from .output import (
     Environ,
     EnvSecrets,

@@ -93,7 +93,8 @@ def write_line(self: Any, msg: Any) -> None:
     events = importlib.import_module("dbt_common.events.logger")
     level = "error" if events._is_print_event(msg) else msg.info.level  # noqa: SLF001
     log = self._python_logger
-    if log is not None and log.isEnabledFor(events._log_level_map.get(level, 0)):  # noqa: SLF001
+    number = events._log_level_map.get(level, 50)  # noqa: SLF001  # dbt refuses an unknown one
+    if log is not None and log.isEnabledFor(number):
         events.send_to_logger(log, level, self.create_line(msg))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .faster import install
-from .found import find
+from .find import find
 
 _KEPT_MANIFESTS: Final = 4
 _MODULES: Final = (
