@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dbt import flags
 from dbt.utils import utils
+from dbt_common.behavior_flags import Behavior
 from dbt_common.clients import jinja
 from dbt_common.events import base_types, types
+from dbt_common.events.base_types import EventLevel
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.format import timestamp_to_datetime_string
+from dbt_common.events.logger import LineFormat, LoggerConfig, _TextLogger
 
-from dlt_dbt_cloud.local.runners.warm_dbt import contexts, faster, output
+from dlt_dbt_cloud.local.runners.warm_dbt import contexts, database, faster, output
 
 
 @pytest.fixture
@@ -96,3 +102,55 @@ def test_arguments_are_described_as_they_are_now(monkeypatch: pytest.MonkeyPatch
         assert described(args) == theirs(args)
     monkeypatch.setattr(flags, "GLOBAL_FLAGS", SimpleNamespace(TARGET_PATH="other"))
     assert described(args)["target_path"] == "other"
+
+
+def test_a_flag_names_the_module_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source of a flag without one is the module that made it, as dbt finds out."""
+    flag = {"name": "new", "default": True, "docs_url": "here"}
+    theirs = Behavior([flag], {}).new  # type: ignore[list-item]
+    monkeypatch.setattr(type(theirs), "_default_source", database.default_source)
+    ours = Behavior([flag], {}).new  # type: ignore[list-item]
+    event = "_behavior_change_event"
+    assert getattr(ours, event).flag_source == getattr(theirs, event).flag_source == __name__
+
+
+def logged(path: Path, max_bytes: int) -> list[list[str]]:
+    """The lines of a log file and of its predecessors, without their times."""
+    config = LoggerConfig(
+        name=str(path),
+        level=EventLevel.INFO,
+        line_format=LineFormat.DebugText,
+        output_file_name=str(path / "dbt.log"),
+        output_file_max_bytes=max_bytes,
+    )
+    manager = EventManager()
+    manager.add_logger(config)
+    for number in range(20):
+        manager.fire_event(types.Note(msg=f"é {number}"), EventLevel.INFO)
+        manager.fire_event(types.Note(msg="a detail"), EventLevel.DEBUG)
+    manager.flush()
+    return [
+        [line.partition(" ")[2] for line in file.read_text("utf-8").splitlines()]
+        for file in sorted(path.iterdir())
+    ]
+
+
+@pytest.mark.parametrize("max_bytes", [0, 300])
+def test_a_log_has_the_same_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
+) -> None:
+    """A log has the lines that dbt writes, in as many files when it grows too large."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    theirs = logged(tmp_path / "theirs", max_bytes)
+    monkeypatch.setattr(_TextLogger, "write_line", output.write_line)
+    assert logged(tmp_path / "ours", max_bytes) == theirs
+    assert len(theirs) > 1 or not max_bytes
+
+
+def test_the_time_of_an_event_is_written_as_dbt_does() -> None:
+    """The time is dbt's own text, to the microsecond, also when the second changes."""
+    ours = output.DatetimeString(timestamp_to_datetime_string)
+    for seconds, nanos in ((1, 0), (1, 500_000_000), (2, 25_000), (3600, 0)):
+        ts = SimpleNamespace(seconds=seconds, nanos=nanos)
+        assert ours(ts) == timestamp_to_datetime_string(ts)

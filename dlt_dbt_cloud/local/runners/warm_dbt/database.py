@@ -1,12 +1,23 @@
-"""What dbt asks of a database and its cache, in less time."""
+"""What dbt asks of an adapter, a database and its cache, in less time."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .find import find
 
 _RELATION = "dbt.adapters.base.relation:BaseRelation"
+
+
+def default_source(flag: Any) -> str:
+    """Find the module that makes a flag, without reading the source of all that calls it."""
+    flags, frame = inspect.getmodule(type(flag)), inspect.currentframe()
+    while frame := frame and frame.f_back:
+        module = inspect.getmodule(frame)
+        if module and module is not flags:
+            return module.__name__
+    return "Unknown"
 
 
 def empty_table() -> Any:

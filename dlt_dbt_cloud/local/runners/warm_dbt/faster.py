@@ -22,9 +22,10 @@ from .contexts import (
     init_generator,
     manifest_context,
 )
-from .database import empty_table, get_relations, make_match
+from .database import default_source, empty_table, get_relations, make_match
 from .find import find
 from .output import (
+    DatetimeString,
     Environ,
     EnvSecrets,
     InitEvent,
@@ -149,10 +150,25 @@ KNOWN: tuple[Known, ...] = (
         "b663891f5b1d7f45",
     ),
     (
+        default_source,
+        ("dbt_common.behavior_flags:BehaviorFlagRendered._default_source",),
+        (),
+        "29a653aaaebbe60d",
+    ),
+    (
+        DatetimeString,
+        (
+            "dbt_common.events.format:timestamp_to_datetime_string",
+            f"{_LOGGER}:timestamp_to_datetime_string",
+        ),
+        (),
+        "e6025fac30b01edc",
+    ),
+    (
         write_line,
         (f"{_LOGGER}:_Logger.write_line",),
-        (f"{_LOGGER}:_TextLogger", f"{_LOGGER}:_JsonLogger", f"{_LOGGER}:send_to_logger"),
-        "586ad96f7cb68f68",
+        (f"{_LOGGER}:_Logger", f"{_LOGGER}:_TextLogger", f"{_LOGGER}:_JsonLogger"),
+        "e26a95b1e2dbd632",
     ),
 )
 

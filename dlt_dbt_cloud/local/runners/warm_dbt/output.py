@@ -89,13 +89,45 @@ def msg_from_base_event(event: Any, level: Any = None) -> Any:
 
 
 def write_line(self: Any, msg: Any) -> None:
-    """Write a line to a log, if its level is wanted there."""
+    """Write a line to a log, if its level is wanted there, without making a record of it."""
     events = importlib.import_module("dbt_common.events.logger")
     level = "error" if events._is_print_event(msg) else msg.info.level  # noqa: SLF001
     log = self._python_logger
     number = events._log_level_map.get(level, 50)  # noqa: SLF001  # dbt refuses an unknown one
-    if log is not None and log.isEnabledFor(number):
-        events.send_to_logger(log, level, self.create_line(msg))
+    if log is None or not log.isEnabledFor(number):
+        return
+    line = self.create_line(msg)
+    try:
+        _append(log.handlers, f"{line}\n")
+    except Exception:  # noqa: BLE001  # logging says so where it does
+        events.send_to_logger(log, level, line)
+
+
+class DatetimeString:
+    """Writes the time of an event. The seconds are written anew when they change."""
+
+    def __init__(self, own: Callable[[Any], str]) -> None:
+        self._own = own
+        self._known = (-1, "")
+
+    def __call__(self, ts: Any) -> str:
+        """Return the time, with microseconds."""
+        seconds, text = self._known
+        if seconds != ts.seconds:
+            text = self._own(ts)[:-6]
+            self._known = ts.seconds, text
+        return f"{text}{ts.nanos // 1000:06}"
+
+
+def _append(handlers: list[Any], text: str) -> None:
+    # dbt's loggers have one handler, whose format is the message.
+    (handler,) = handlers
+    with handler.lock:
+        limit = getattr(handler, "maxBytes", 0)
+        if limit and handler.stream.buffer.tell() + len(text) >= limit:
+            handler.doRollover()
+        handler.stream.write(text)
+        handler.stream.flush()
 
 
 def write_json(path: str, data: Any) -> bool:

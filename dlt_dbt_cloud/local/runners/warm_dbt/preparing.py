@@ -39,16 +39,22 @@ _SCHEMAS: Final = (
     "dbt.contracts.selection:SelectorFile",
     "dbt.task.test:TestResultData",
 )
-_WRITTEN: Final = (
+_CLASSES: Final = (
     "dbt.adapters.contracts.connection:AdapterResponse",
     "dbt.adapters.contracts.connection:QueryComment",
+    "dbt.adapters.contracts.relation:Path",
+    "dbt.adapters.contracts.relation:Policy",
+    "dbt.artifacts.resources.v1.components:ColumnConfig",
+    "dbt.artifacts.resources.v1.components:ColumnInfo",
     "dbt.artifacts.resources.v1.components:Quoting",
+    "dbt.artifacts.resources.v1.documentation:Documentation",
     "dbt.artifacts.schemas.manifest.v12.manifest:ManifestMetadata",
     "dbt.artifacts.schemas.manifest.v12.manifest:WritableManifest",
     "dbt.artifacts.schemas.results:TimingInfo",
     "dbt.artifacts.schemas.run.v5.run:RunResultOutput",
     "dbt.artifacts.schemas.run.v5.run:RunResultsArtifact",
     "dbt.artifacts.schemas.run.v5.run:RunResultsMetadata",
+    "dbt.contracts.graph.nodes:Documentation",
     "dbt_common.helper_types:WarnErrorOptionsV2",
 )
 
@@ -100,13 +106,15 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
         with suppress(Exception):
             importlib.import_module(name)
         yield
-    for path in (*_SCHEMAS, *_credentials(adapters)):
+    checked = (*_SCHEMAS, *(f"dbt.adapters.{adapter}:Plugin.credentials" for adapter in adapters))
+    relations = (f"dbt.adapters.{adapter}:Plugin.adapter.Relation" for adapter in adapters)
+    for path in checked:
         with suppress(Exception):
-            found = find(path)
-            found.json_schema()
-            found.from_dict({})
+            find(path).json_schema()
         yield
-    for path in _WRITTEN:
+    for path in (*checked, *_CLASSES, *relations):
+        with suppress(Exception):
+            find(path).from_dict({})
         with suppress(Exception):  # it is empty, but the method is compiled
             object.__new__(find(path)).to_dict()
         yield
@@ -139,10 +147,3 @@ def _compile(manifest: Any) -> Iterator[None]:
         with suppress(Exception):
             type(node).json_schema()
         yield
-
-
-def _credentials(adapters: Sequence[str]) -> Iterator[str]:
-    for adapter in adapters:
-        with suppress(Exception):
-            found = importlib.import_module(f"dbt.adapters.{adapter}").Plugin.credentials
-            yield f"{found.__module__}:{found.__name__}"
