@@ -284,6 +284,17 @@ class TestAbort:
         assert log.records[-1].message == CANCELLED
         assert REATTACH not in log.text  # there is nothing to reattach to
 
+    def test_cancel_that_comes_too_late(
+        self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture
+    ) -> None:
+        """A run that has ended before the cancel arrives is not called cancelled."""
+        triggered(api)
+        answers(api, "run_running")
+        api.post(f"{RUN_URL}cancel/", json=sample("run_success"))
+        with pytest.raises(DBTCloudWaitTimeoutException):
+            run_with(wait_timeout=60, cancel_on_abort=True)
+        assert log.records[-1].message.startswith(f"dbt Cloud run {RUN_ID} has ended (Success): ")
+
     def test_cancel_that_fails(
         self, run_with: RunWith, api: API, io: JumpingIO, log: pytest.LogCaptureFixture
     ) -> None:

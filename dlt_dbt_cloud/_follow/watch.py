@@ -21,7 +21,7 @@ class Watch:
     Attributes:
         run: The run, None as long as the call has none.
         is_own: Whether the call may cancel the run.
-        is_cancelled: Whether the call has cancelled it.
+        is_cancelled: Whether the call has asked the API to cancel it.
         order: What the run is created for, None if another call created it.
         usual: How long runs of the job usually take.
     """
@@ -96,7 +96,7 @@ class Watch:
         """Returns where the run is, nothing if it has ended by itself."""
         run, order = self.run, self.order
         if run is not None and self.is_cancelled:
-            text = f"Cancelled dbt Cloud run {run.id}: {run.url}"
+            text = cancelled(run)
             if order is not None and order.is_ambiguous:
                 text += f" Another may exist: look for {order.mark}."
             return text
@@ -108,3 +108,10 @@ class Watch:
         if run is None and order is not None and order.is_open:
             return f"A dbt Cloud run of job {order.job_id} may exist: look for {order.mark}."
         return ""
+
+
+def cancelled(run: DBTCloudRun) -> str:
+    """Returns what became of a run after a request to cancel it, which may have come too late."""
+    if run.is_success or run.is_error:
+        return f"dbt Cloud run {run.id} has ended ({run.status_name}): {run.url}"
+    return f"Cancelled dbt Cloud run {run.id}: {run.url}"

@@ -197,7 +197,8 @@ def _agrees(error: BaseException, last: str, has_sent: bool) -> bool:
     if isinstance(error, DBTCloudWaitException):
         ids = re.findall(r"\d+", last.partition("To reattach:")[2])
         runs = [str(run.id) for run in error.runs]
-        cancelled = re.escape(f"Cancelled dbt Cloud run {runs[0]}: {error.runs[0].url}")
+        run, url = f"dbt Cloud run {runs[0]}", re.escape(error.runs[0].url)
+        cancelled = rf"(Cancelled {run}|{run} has ended \(\w+\)): {url}"
         another = r"( Another may exist: look for .+\.)?"
         return ids == runs or bool(re.fullmatch(cancelled + another, last))
     may_have_run = bool(re.search(r"may exist|To reattach", last))
@@ -215,7 +216,9 @@ def _abort_line(simulation: Simulation, caller: Caller, last: str) -> Iterator[s
     cares = any(r.op in POSTS and r.sent <= caller.aborted for r in caller.requests)
     created = [run for run in simulation.cloud.runs.values() if run.by == caller.name]
     alive = [run for run in created if run.finished > caller.ended and not run.cancelled_by]
-    if last.startswith("Cancelled"):  # of what a lost trigger creates later, nothing is known
+    if re.match(
+        r"Cancelled|dbt Cloud run \d+ has ended", last
+    ):  # of what a lost trigger creates later, nothing is known
         alive = [run for run in alive if run.created <= caller.ended]
     if cares and alive and not re.search(r"may exist|still in progress", last):
         yield f"{caller.name} leaves run {alive[0].id} in progress, but says {last!r}"
