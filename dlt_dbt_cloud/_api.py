@@ -80,7 +80,7 @@ class RunsApi(Protocol):
         ...
 
     def cancel_run(self, run_id: int) -> "DBTCloudRun":
-        """Cancels a run. One that is running finishes a little later."""
+        """Cancels a run. A running one stops shortly afterwards."""
         ...
 
     def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 class DBTCloudClientV2:
     """Requests to the API v2 of one account, from any number of threads.
 
-    What is not passed is found by dlt, like all settings: `DBTCloudClientV2()` finds its token,
+    Arguments that are not passed are read from the settings: `DBTCloudClientV2()` finds its token,
     account and host by itself. Reads are retried while the API is unavailable. All methods raise a
     `DBTCloudAPIException` if there is no usable answer, and an `InvalidCredentialsException` before
     any request if `account_id` or another id is missing or malformed.
@@ -87,12 +87,12 @@ class DBTCloudClientV2:
         return self._transport.send("POST", endpoint, json=json_body)
 
     def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
-        """Creates a run of a job with one request. `trigger_run` is the safe way."""
+        """Creates a run of a job with one request. Prefer `trigger_run`, which triggers once."""
         path = self._account_path(f"jobs/{required_id('job_id', job_id)}/run/")
         return _run(path, self._transport.send("POST", path, json=body)["data"])
 
     def post_retry(self, run_id: int | str) -> DBTCloudRun:
-        """Creates a run that continues a failed one, with one request. `retry_run` is safe."""
+        """Creates a run that continues a failed one, in one request. Prefer `retry_run`."""
         path = self._run_path(run_id, "retry/")
         return _run(path, self._transport.send("POST", path)["data"])
 
@@ -146,8 +146,8 @@ class DBTCloudClientV2:
 
         Args:
             run_id: The run.
-            include_related: Of `trigger`, `job`, `environment`, `repository`, `run_steps`,
-                `audit`, `debug_logs`, what is wanted inside the run. Without, these are null.
+            include_related: Related objects to include: any of `trigger`, `job`, `environment`,
+                `repository`, `run_steps`, `audit`, `debug_logs`. Others are null.
         """
         path = self._run_path(run_id)
         return _run(path, self._data(path, include_related=include_related), run_id)
@@ -170,7 +170,7 @@ class DBTCloudClientV2:
         return (_run("runs/", item) for item in self._items("runs/", filters))
 
     def cancel_run(self, run_id: int | str) -> DBTCloudRun:
-        """Cancels a run, and returns it. One that is running finishes a little later."""
+        """Cancels a run, and returns it. A running one stops shortly afterwards."""
         path = self._run_path(run_id, "cancel/")
         return _run(path, self._transport.send("POST", path)["data"], run_id)
 

@@ -2,8 +2,8 @@
 
 ```text
 DBTCloudException
-├── InvalidCredentialsException             a setting is missing or malformed: nothing was sent
-├── DBTCloudJobNotUniqueException           no job, or several, have the configured name
+├── InvalidCredentialsException             a setting is missing or malformed: nothing was triggered
+│   └── DBTCloudJobNotUniqueException       ... no job, or several, have the configured name
 ├── DBTCloudCheckException                  a check has found problems
 ├── DBTCloudAPIException                    one request got no usable answer
 │   ├── DBTCloudHTTPException               ... it got an error status (a requests.HTTPError)
@@ -28,7 +28,7 @@ DBTCloudException
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 from dlt.common.exceptions import DltException
@@ -48,7 +48,7 @@ class DBTCloudException(DltException):
 
 
 class InvalidCredentialsException(DBTCloudException, ValueError):
-    """A setting is missing or malformed. Nothing was sent to dbt Cloud."""
+    """A setting is missing or malformed. Nothing was triggered."""
 
 
 class DBTCloudJobNotUniqueException(InvalidCredentialsException):
@@ -174,9 +174,11 @@ class DBTCloudWaitException(DBTCloudException):
         runs: The runs in progress, as last read.
     """
 
+    _known: ClassVar = "still"
+
     def __init__(self, message: str, *, runs: list[Any]) -> None:
         whose = "The runs are" if len(runs) > 1 else "The run is"
-        super().__init__(f"{message} {whose} still in progress.")
+        super().__init__(f"{message} {whose} {self._known} in progress.")
         self.runs = runs
 
     @property
@@ -191,6 +193,8 @@ class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):
 
 class DBTCloudRunUnreachableException(DBTCloudWaitException, requests.RequestException):
     """The status of the run could not be read for longer than `outage_timeout`."""
+
+    _known = "most likely still"
 
 
 class DBTCloudRunException(DBTCloudException):

@@ -51,9 +51,9 @@ def run_dbt_cloud_job(
 ) -> "DBTCloudRun":
     """Runs a dbt Cloud job exactly once, waits until it has finished, and returns its run.
 
-    All arguments but `data`, `load_info`, `pipeline` and `stop` are settings too: what is not
-    passed is looked up in `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's config
-    providers.
+    All arguments except `credentials`, `data`, `load_info`, `pipeline` and `stop` are settings too:
+    what is not passed is looked up in `[<pipeline name>.dbt_cloud]` and `[dbt_cloud]` of dlt's
+    config providers.
 
     Args:
         credentials: Settings that win over what dlt's providers have.
@@ -69,25 +69,26 @@ def run_dbt_cloud_job(
         raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
             error.
         retry_failed: How many times a failed run is retried from its failed step.
-        cancel_on_abort: Whether Ctrl-C, SIGTERM, a time limit and the deadline cancel the run, if
-            it was created for this call or its load.
-        reuse_queued: Whether to reuse a run of the job that is still queued, with the same
-            overrides: it will see this load too. One that has started may have missed it, and is
-            never reused.
+        cancel_on_abort: Whether Ctrl-C, SIGTERM, `stop`, a time limit and the deadline cancel the
+            run of this call, load or key.
+        reuse_queued: Whether to reuse a queued run of the job with the same overrides instead of
+            triggering one. It starts later, so it reads this load too. A run that has started may
+            have missed it, and is never reused.
         run_key: Names the piece of work: calls with the same key and job share one run, as those
             with the same load do. `auto` takes the name from the orchestrator.
-        run_key_window: How old a run with the same `run_key` may be, in seconds.
+        run_key_window: Maximum age of a run with the same `run_key`, in seconds.
         pipeline: Stands for its last load, and brings its section of the settings and its progress.
             What another process has loaded is looked up in the destination.
-        progress: `off` for a silent wait. By default it shows in the pipeline's own `progress=`,
-            else in a line that lives, or in a few lines where standard error is no terminal.
+        progress: `off` for a silent wait. By default the pipeline's `progress=` shows the wait, or
+            else one line that updates in a terminal, and a few lines elsewhere.
         logs: Whether the log of each step is shown as it is written.
-        notify: Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.
-        select_loaded: Whether to build only what is downstream of the tables that this load, and
-            all that no successful run has covered, have changed. If that can't be known for
-            certain, everything is built, and the log says why.
-        skip_unchanged: Whether to trigger nothing if no table has changed: the returned run
-            `is_skipped` then.
+        notify: Whether to report a run that does not succeed to Slack, through
+            `runtime.slack_incoming_hook`.
+        select_loaded: Whether to build only what is downstream of the tables that were changed by
+            this load, and by earlier loads that no successful run covers. If that can't be known
+            for certain, everything is built, and a warning says why.
+        skip_unchanged: Whether to trigger nothing if no table has changed: the returned run has
+            `is_skipped` set.
         stop: Ends the call when set, from any thread.
         overrides: What is different from the job, e.g. `schema_override="ci"`.
 
@@ -95,12 +96,12 @@ def run_dbt_cloud_job(
         The run: the API's dict, and more.
 
     Raises:
-        InvalidCredentialsException: A setting is missing or malformed. Nothing was sent.
+        InvalidCredentialsException: A setting is missing or malformed. Nothing was triggered.
         DestinationHasFailedJobs: The load has failed jobs. Nothing was triggered.
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
         DBTCloudNotTriggeredException: The API stayed unavailable, and certainly created no run.
         DBTCloudRunKeyException: A run with the same `run_key` has other overrides.
-        DBTCloudTriggerOutcomeUnknownException: It may have created one.
+        DBTCloudTriggerOutcomeUnknownException: The API may have created a run.
         DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
         DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
         DBTCloudStoppedException: `stop` was set.
@@ -170,8 +171,8 @@ def wait_for_dbt_cloud_runs(
 ) -> list["DBTCloudRun"]:
     """Waits for many runs at once, and returns them in the same order when all have finished.
 
-    Each poll is one request for every 100 runs. Each run is logged when it finishes, and one that
-    fails keeps no other from being waited for.
+    Each poll is one request for every 100 runs. Each run is logged when it finishes. A failed run
+    doesn't end the wait for the others.
 
     Args:
         runs: Runs as `run_dbt_cloud_job(wait_for_outcome=False)` returns them, or their ids.
@@ -206,14 +207,15 @@ def check_dbt_cloud_job(
 ) -> "DBTCloudCheck":
     """Checks settings, host, token, account and job, and triggers nothing.
 
-    All problems are found at once, each with what to do. The job's environment and steps, the runs
+    All malformed settings are reported together, each with what to do. The checks of the API stop
+    at the first failure. The job's environment and steps, the runs
     ahead in its queue and its usual time are told too.
 
     Args:
         credentials: Settings that win over what dlt's providers have.
         job_id: The job.
         job_name: Exact name of the job, instead of `job_id`.
-        pipeline_name: Pipeline whose section is looked in first, by default the active one.
+        pipeline_name: Pipeline whose section wins over `[dbt_cloud]`, by default the active one.
 
     Returns:
         The report: `print` it, look at its `problems`, or call its `raise_on_problems()`.

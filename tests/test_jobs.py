@@ -589,7 +589,7 @@ class TestJobName:
         api.get(self.JOBS, json=sample("jobs"))
         with pytest.raises(DBTCloudJobNotUniqueException) as caught:
             run_with(job_id=None, job_name=name)
-        assert f"No job is named {name!r}. There are 3" in str(caught.value)
+        assert f"No job is named {name!r}. The token can see 3 jobs" in str(caught.value)
         assert "'Hourly weather': job_id 1003" in str(caught.value)
 
     def test_long_list_is_cut(self, run_with: RunWith, api: API) -> None:

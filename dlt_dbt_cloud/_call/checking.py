@@ -48,7 +48,7 @@ async def check_job(
 
     Args:
         settings: What was passed, as `resolve_dbt_cloud_configuration` takes it.
-        pipeline_name: Pipeline whose sections are looked in first.
+        pipeline_name: Pipeline whose section wins over `[dbt_cloud]`.
         io: The world, for tests that must not wait.
     """
     given = {"outage_timeout": 0, **settings}
@@ -129,8 +129,8 @@ def _accepted(config: DBTCloudConfiguration) -> Iterator[Finding]:
     host = urlsplit(config.base_api_url).hostname or ""
     retires = f".{host}".endswith(f".{RETIRING}")
     advice = (
-        f"{config.base_api_url}\nHosts under {RETIRING} are announced to retire. Set"
-        " `base_api_url` to the access URL of the account: Account settings, Access URLs."
+        f"{config.base_api_url}\ndbt Labs is retiring hosts under {RETIRING}. Set `base_api_url` to"
+        " the access URL of the account: Account settings, Access URLs."
     )
     yield Finding("host", True, advice if retires else config.base_api_url, is_warning=retires)
     yield Finding("token", True, "accepted")
@@ -140,7 +140,9 @@ def _accepted(config: DBTCloudConfiguration) -> Iterator[Finding]:
 def _job_findings(job: Mapping[str, Any], config: DBTCloudConfiguration) -> Iterator[Finding]:
     """Yields what the job tells of itself."""
     name = f"{str_of(job.get('name'))} ({str_of(job.get('id'))})"
-    if job.get("deactivated") is True or job.get("state") == 2:  # noqa: PLR2004  # deleted
+    if job.get("state") == 2:  # noqa: PLR2004  # of the API: 1 is active
+        yield Finding("job", False, f"{name} is deleted. Set `job_id` to another one.")
+    elif job.get("deactivated") is True:
         yield Finding("job", False, f"{name} is deactivated. Switch it on in dbt Cloud.")
     else:
         yield Finding("job", True, name)
@@ -165,7 +167,7 @@ async def _run_findings(io: IO, api: DBTCloudClientV2, job_id: int) -> AsyncIter
     try:
         runs = list((await io.call(api.get_runs, **query)).items)
     except DBTCloudAPIException as error:
-        text = f"The token can't read runs: it needs the permission to read them. {error}"
+        text = f"The token can't read runs: it needs the permission `Job runner`. {error}"
         yield Finding("runs", False, text, error=error)
         return
     yield Finding("runs", True, "readable")
@@ -182,12 +184,12 @@ async def _run_findings(io: IO, api: DBTCloudClientV2, job_id: int) -> AsyncIter
 async def _may_trigger(io: IO, api: DBTCloudClientV2, runs: list[DBTCloudRun]) -> Finding:
     """Returns whether the token may run jobs.
 
-    It asks dbt Cloud to cancel a run that has finished. That does nothing, but a token that may not
-    run jobs is refused.
+    It asks dbt Cloud to cancel a run that has finished. We expect that to change nothing, and a
+    token that may not run jobs to be refused.
     """
     done = next((run for run in runs if run.is_complete), None)
     if done is None:
-        return Finding("trigger", None, "unknown: no run has finished yet with which to find out")
+        return Finding("trigger", None, "unknown: the job has no finished run to test with")
     try:
         await io.call(api.cancel_run, done.id)
     except DBTCloudHTTPException as error:

@@ -32,7 +32,7 @@ async def publish(io: IO, run: DBTCloudRun, config: DBTCloudConfiguration) -> No
             sys.stderr.write(f"{line}\n")
         write_summary(run)
     except (OSError, ValueError) as error:
-        logger.warning("Couldn't tell GitHub of run %d: %s", run.id, error)
+        logger.warning("Couldn't report run %d to GitHub Actions: %s", run.id, error)
     if config.notify and not run.is_success:
         try:
             await io.call(send_slack_message, slack_hook(), slack_text(run))

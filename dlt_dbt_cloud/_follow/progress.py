@@ -167,7 +167,9 @@ class Progress(Still):
         try:
             yield
         except Exception:  # noqa: BLE001  # a collector may be the user's own
-            logger.warning("The progress collector failed and is left alone.", exc_info=True)
+            logger.warning(
+                "The progress collector failed. Progress is no longer shown.", exc_info=True
+            )
             vars(self._collector).pop(CLAIM, None)
             self._collector = None
 

@@ -84,7 +84,7 @@ def typed(kind: type[T], name: str, data: Any, url: str) -> T:
     if isinstance(data, kind):
         return data
     found = type(data).__name__
-    raise DBTCloudResponseException(f"{url} answered without {name}: {found}", url=url)
+    raise DBTCloudResponseException(f"{url} returned {found} instead of {name}.", url=url)
 
 
 def object_of(url: str, data: Any, expected_id: int | None = None) -> dict[str, Any]:
@@ -93,9 +93,7 @@ def object_of(url: str, data: Any, expected_id: int | None = None) -> dict[str, 
     if expected_id is None or found.get("id") == expected_id:
         return found
     other = shortened(repr(found.get("id")))
-    raise DBTCloudResponseException(
-        f"{url} answered about another id, {other} instead of {expected_id}.", url=url
-    )
+    raise DBTCloudResponseException(f"{url} returned id {other} instead of {expected_id}.", url=url)
 
 
 def without_token(

@@ -194,7 +194,8 @@ class Transport:
             raise http_exception(without_token(response, method, url, body, redact))
         if len(body) > max_bytes:
             url = redact(url)
-            raise DBTCloudResponseException(f"{url} answered with too much.", url=url)
+            text = f"{url} returned more than {max_bytes:,} bytes."
+            raise DBTCloudResponseException(text, url=url)
         return redact(body.decode(errors="replace"))
 
     def _session(self) -> Session:

@@ -50,7 +50,7 @@ def checked(name: str, hint: Any, value: Any) -> Any:
         is_right = isinstance(value, list | tuple) and all(isinstance(step, str) for step in value)
         expected = 'a list of dbt commands, e.g. ["dbt build"]'
     else:
-        expected, is_right = "a text", isinstance(value, str | int | float)
+        expected, is_right = "a string", isinstance(value, str | int | float)
         value = str(value)
     if not is_right:
         raise malformed(name, expected, value)
@@ -83,7 +83,7 @@ def checked_id(name: str, value: Any) -> int:
     """Returns an id, an `int` or digits. Newer accounts have ids of 14 digits."""
     text = "" if isinstance(value, bool) else str(value).strip()
     if not re.fullmatch(r"[0-9]{1,18}", text) or not int(text):
-        raise malformed(name, "a number as in dbt Cloud's address bar, an int or digits", value)
+        raise malformed(name, "the numeric id from the URL in dbt Cloud", value)
     return int(text)
 
 

@@ -89,12 +89,13 @@ class DBTCloudConfiguration(BaseConfiguration):
     retry_failed: int = _setting(0, "How many times a failed run is retried from its failed step.")
     cancel_on_abort: bool = _setting(
         False,
-        "Whether Ctrl-C, SIGTERM and the deadline cancel the run that this call has triggered.",
+        "Whether Ctrl-C, SIGTERM, `stop`, a time limit and the deadline cancel the run of this"
+        " call, load or key.",
     )
     reuse_queued: bool = _setting(
         False,
-        "Whether to wait for a run of the job that is still queued, with the same overrides,"
-        " instead of triggering one: it will see this load too.",
+        "Whether to reuse a queued run of the job with the same overrides instead of triggering"
+        " one. It starts later, so it reads this load too.",
     )
     run_key: str | None = _setting(
         None,
@@ -102,16 +103,18 @@ class DBTCloudConfiguration(BaseConfiguration):
         " name from the orchestrator.",
     )
     run_key_window: float = _setting(
-        24 * 60 * 60, "How old a run with the same `run_key` may be, in seconds, at most a year."
+        24 * 60 * 60, "Maximum age of a run with the same `run_key`, in seconds, at most a year."
     )
     progress: str = _setting(
         "auto",
-        "How a wait is shown where the pipeline has no `progress=`: `auto`, or `off` for silence.",
+        "`off` shows nothing. `auto` uses the pipeline's `progress=`, or else one line in a"
+        " terminal.",
     )
     logs: bool = _setting(False, "Whether the log of each step is shown as it is written.")
     notify: bool = _setting(
         False,
-        "Whether a run that does not succeed is told to `runtime.slack_incoming_hook`.",
+        "Whether to report a run that does not succeed to Slack, through"
+        " `runtime.slack_incoming_hook`.",
     )
     select_loaded: bool = _setting(
         False,
@@ -119,12 +122,13 @@ class DBTCloudConfiguration(BaseConfiguration):
         " job's last successful runs.",
     )
     skip_unchanged: bool = _setting(
-        False, "Whether to trigger nothing if no load has changed a table since then."
+        False,
+        "Whether to trigger nothing if no table has changed since the job's last successful runs.",
     )
     outage_timeout: float = _setting(
         10 * 60,
-        "How long to retry while the API is unavailable, in seconds. More than the five minutes"
-        " for which dbt Cloud blocks an account over its rate limit.",
+        "How long to retry while the API is unavailable, in seconds. The default outlasts the"
+        " five minutes for which dbt Cloud blocks an account over its rate limit.",
     )
     request_timeout: float = _setting(60.0, "Maximum total time of a request in seconds.")
     max_artifact_bytes: int = _setting(256 * 1024 * 1024, "Maximum size of an artifact in bytes.")

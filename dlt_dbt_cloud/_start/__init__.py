@@ -29,7 +29,8 @@ async def start(
         return DBTCloudRun.skip(order.job_id, nothing)
     if run := run or await _reusable(io, api, order, found):
         check_overrides(api, order, run)
-        logger.info("Run %d of job %d covers the load: %s", run.id, order.job_id, run.url)
+        text = "Using run %d of job %d instead of triggering one: %s"
+        logger.info(text, run.id, order.job_id, run.url)
         return run
     known = frozenset(run.id for run in found.own)
     return await Trigger(io, api, order, outage_timeout, known).once()

@@ -52,7 +52,9 @@ def key_of(run_key: str | None) -> str | None:
     if key:
         logger.info("run_key is %s", key)
     else:
-        logger.info("run_key = auto: this process runs in no engine that names its work")
+        logger.info(
+            "run_key = auto: no orchestrator is detected, so each call triggers its own run"
+        )
     return key
 
 
@@ -63,7 +65,7 @@ def engine_key(environ: Mapping[str, str] = os.environ) -> str | None:
             try:
                 return "/".join([name, *map(str, read())])
             except Exception as error:  # noqa: BLE001  # outside a task, or of another version
-                logger.info("run_key = auto: no task of %s is found: %r", name, error)
+                logger.info("run_key = auto: couldn't read the current task of %s: %r", name, error)
     for host in HOSTS:
         if all(environ.get(it) for it in host.variables):
             named = [environ[it] for it in (*host.variables, *host.more) if environ.get(it)]

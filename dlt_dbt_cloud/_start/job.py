@@ -25,7 +25,7 @@ async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where:
     if len(matches) == 1:
         return int_of(matches[0]["id"]) or 0
     found = matches or list(jobs.values())
-    problem = f"No job is named {name!r}. There are {len(jobs)}, as far as the token may see:"
+    problem = f"No job is named {name!r}. The token can see {len(jobs)} jobs:"
     if matches:
         several = f"{len(matches)} jobs are named {name!r}"
         problem = f"{several}: set `project_id`, `environment_id` or `job_id`."

@@ -123,8 +123,8 @@ class Order:
             return ""
         theirs, ours = overrides(run["trigger"]), overrides(self.request)
         names = [it for it in {**theirs, **ours} if theirs.get(it) != ours.get(it)]
-        shown = (f"`{it}` {theirs.get(it)!r} instead of {ours.get(it)!r}" for it in names)
-        return ", ".join(shown) or "other overrides"
+        shown = (f"`{it}` is {theirs.get(it)!r}, not {ours.get(it)!r}" for it in names)
+        return ", ".join(shown) or "they can't be read"
 
     def reuses(self, run: DBTCloudRun) -> bool:
         """Returns True if a listed run of another caller will do: it waits in the queue."""

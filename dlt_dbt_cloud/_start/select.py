@@ -76,7 +76,9 @@ async def select(
         selection = await _selection(job, narrowing)
     except (UnsureError, DBTCloudAPIException) as why:
         selection = Selection(f"Building everything: {str_of(str(why)).rstrip('.')}.")
-    logger.info("%s", selection.why)
+        logger.warning("%s", selection.why)
+    else:
+        logger.info("%s", selection.why)
     if selection.is_empty and narrowing.skips:
         return selection.why
     steps = {"steps_override": selection.steps} if selection.steps else {}
@@ -238,7 +240,7 @@ def _sources(sources: Sources, change: Change) -> set[Source]:
     for family, places in change.tables:
         found = set[Source]().union(*map(sources.at, places))
         if not found and family.schema_name != RESULTS:
-            raise UnsureError(f"the table {family.tables[0]} is no source of the project")
+            raise UnsureError(f"the table {family.tables[0]} is not a source of the project")
         changed |= found
     return changed
 

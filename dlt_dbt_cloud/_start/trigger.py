@@ -77,9 +77,8 @@ class Trigger:
         is_own = self.order.owns(run)
         is_new = run.in_progress and run.id not in self.known
         if run.job_id != self.order.job_id or not is_new or is_own is False:
-            raise DBTCloudResponseException(
-                f"dbt Cloud answered the trigger with run {run.id} of job {run.job_id}.", url=""
-            )
+            answer = f"dbt Cloud answered the trigger with run {run.id} of job {run.job_id}"
+            raise DBTCloudResponseException(f"{answer}, which is not the new run.", url="")
         # An answer that shows no cause is most likely right. The lookups that follow will tell.
         self.order.is_ambiguous |= is_own is None
         return run
@@ -123,8 +122,8 @@ def check_overrides(api: RunsApi, order: Order, run: DBTCloudRun) -> None:
     """Raises if an earlier run of the order was triggered with other overrides."""
     if difference := order.difference(run):
         raise DBTCloudRunKeyException(
-            f"Run {run.id} of job {order.job_id} has the same `run_key`, but {difference}:"
-            f" {run.url} Pass another key for another piece of work.",
+            f"Run {run.id} of job {order.job_id} has the same `run_key` but other overrides:"
+            f" {difference}. Pass another key for another piece of work. See {run.url}",
             **_facts(api, order),
         )
 
@@ -135,8 +134,8 @@ def outcome_unknown(
     """Returns the exception for an order that may have a run."""
     facts = _facts(api, order)
     return DBTCloudTriggerOutcomeUnknownException(
-        f"Couldn't confirm whether job {order.job_id} was triggered. Before you trigger it again,"
-        f" look for a run with {order.mark} at {facts['url']} {reason}",
+        f"Couldn't confirm whether job {order.job_id} was triggered. {reason} Before you trigger it"
+        f" again, look for a run with {order.mark}: {facts['url']}",
         **facts,
     )
 

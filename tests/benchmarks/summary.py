@@ -12,10 +12,10 @@ from .fake_api import FakeAPI
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEADER: Final = "| | dlt's helper | this library |"
 CASES: Final = {
-    "new job, 15 s": "end of a run of 15 s known after, on average",
-    "usually 10 min": "end of a run of usually 10 min known after",
-    "usually 10 min, ends in the first 7": "end known after, if it ends in the first 7 min",
-    "usually 10 min, takes 15 to 20": "end known after, if it takes 15 to 20 min",
+    "new job, 15 s": "delay in noticing the end of a run of 15 s, on average",
+    "usually 10 min": "the same, for a job that usually takes 10 min",
+    "usually 10 min, ends in the first 7": "delay if a run of it ends in the first 7 min",
+    "usually 10 min, takes 15 to 20": "delay if a run of it takes 15 to 20 min",
 }
 
 
@@ -29,7 +29,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
         yield text, *delays  # type: ignore[misc]
         if case == "usually 10 min":
             counts = (f"{it.mean_requests:.0f}" for it in (found.helper, found.ours))
-            yield "requests for a run of usually 10 min", *counts  # type: ignore[misc]
+            yield "requests for a usual run of that job", *counts  # type: ignore[misc]
     wait = many_runs.cost(many_runs.ours, 100), many_runs.cost(many_runs.helper_threads, 100)
     yield "requests for 100 runs of 5 min", f"{wait[1].requests:,.0f}", f"{wait[0].requests:,.0f}"
     client = awaited.SlowClient(ours_config())

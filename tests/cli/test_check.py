@@ -127,7 +127,7 @@ class TestReport:
         api.get(url, status=401, json=sample("401"))
         report = check_dbt_cloud_job(credentials(base_api_url="cloud.getdbt.com", account_id="1"))
         assert marks(report)["host"] == "warn"
-        assert "announced to retire" in report.warnings[0]
+        assert "dbt Labs is retiring hosts" in report.warnings[0]
         assert len(report.problems) == 1
 
     def test_settings(self, api: responses.RequestsMock) -> None:

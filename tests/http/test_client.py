@@ -100,7 +100,7 @@ class TestConstruction:
     def test_malformed_id(self, client: DBTCloudClientV2, run_id: Any) -> None:
         """What is no id never becomes a part of a URL."""
         for call in (client.get_run_status, client.cancel_run, client.get_job):
-            with pytest.raises(InvalidCredentialsException, match="Expected a number as in"):
+            with pytest.raises(InvalidCredentialsException, match="Expected the numeric id"):
                 call(run_id)
 
 
@@ -223,7 +223,7 @@ class TestReads:
         api.post(f"{ACCOUNT}/runs/7/cancel/", json=sample_run("run_success", id=8))
         api.get(f"{ACCOUNT}/jobs/7/", json={"data": {"id": 8}})
         for call in (client.get_run_status, client.cancel_run, client.get_job):
-            with pytest.raises(DBTCloudResponseException, match="another id, 8 instead of 7"):
+            with pytest.raises(DBTCloudResponseException, match="returned id 8 instead of 7"):
                 call(7)
 
     def test_pages(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:

@@ -141,7 +141,7 @@ class TestSize:
         with WireServer(behave) as server:
             client = transport(server, timeout=20)
             tracemalloc.start()
-            with pytest.raises(DBTCloudResponseException, match="too much"):
+            with pytest.raises(DBTCloudResponseException, match="returned more than"):
                 client.get_file("x", {})
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
@@ -167,7 +167,7 @@ class TestSize:
         """A file has a bound of its own."""
         with WireServer(sends(http_answer("select 1"))) as server:
             assert transport(server, 8).get_file("x", {}) == "select 1"
-            with pytest.raises(DBTCloudResponseException, match="too much"):
+            with pytest.raises(DBTCloudResponseException, match="returned more than"):
                 transport(server, 7).get_file("x", {})
 
     def test_bounds_of_a_client(self) -> None:
@@ -177,10 +177,10 @@ class TestSize:
             config = configured(base_api_url=server.url, max_artifact_bytes=2**10)
             client = DBTCloudClientV2(credentials=config, outage_timeout=0)
             tracemalloc.start()
-            with pytest.raises(DBTCloudResponseException, match="too much"):
+            with pytest.raises(DBTCloudResponseException, match="returned more than"):
                 client.get_artifact(1, "a.sql")
             assert tracemalloc.get_traced_memory()[1] < 2**20
-            with pytest.raises(DBTCloudResponseException, match="too much"):
+            with pytest.raises(DBTCloudResponseException, match="returned more than"):
                 client.get_run_status(1)
             assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
             tracemalloc.stop()

@@ -188,9 +188,9 @@ class TestOtherAnswers:
     ) -> None:
         """The same for lists, all pages or one."""
         api.get(f"{ACCOUNT}/runs/", json={"status": {"code": 200}, "data": None})
-        with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
+        with pytest.raises(DBTCloudResponseException, match="NoneType instead of a list"):
             list(client.list_runs())
-        with pytest.raises(DBTCloudResponseException, match="without a list: NoneType"):
+        with pytest.raises(DBTCloudResponseException, match="NoneType instead of a list"):
             client.get_runs()
 
     def test_html_where_a_list_is_expected(

@@ -99,7 +99,7 @@ class TestGitHub:
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/no/such/folder/summary.md")
         fails(api)
         assert run_with().is_error
-        assert "Couldn't tell GitHub" in log.text
+        assert "Couldn't report run" in log.text
 
 
 class TestSlack:

@@ -280,7 +280,7 @@ class TestUnsure:
     def test_no_source(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """A table may be read without being a source."""
         assert world.built(world.load(dlt.resource([1], name="other"))) is EVERYTHING
-        assert "Building everything: the table other is no source of the project." in log.text
+        assert "Building everything: the table other is not a source of the project." in log.text
 
     def test_no_manifest(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """A run may have left no manifest."""

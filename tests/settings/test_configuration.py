@@ -158,7 +158,7 @@ class TestValidation:
     def test_ids(self, name: str, value: object) -> None:
         """An id is an int or digits; anything else could end up in a URL."""
         with pytest.raises(
-            InvalidCredentialsException, match=f"Invalid `{name}`: .*Expected a number as in"
+            InvalidCredentialsException, match=f"Invalid `{name}`: .*Expected the numeric id"
         ):
             configured(**{name: value})
 

@@ -38,7 +38,7 @@ class TestAtOnce:
         message = str(caught.value)
         assert "Invalid `wait_timeout`: -1.0. Expected a number >= 0." in message
         assert "Invalid `reuse_queued`: 'perhaps'. Expected true or false." in message
-        assert "Invalid `account_id`: 'x'. Expected a number" in message
+        assert "Invalid `account_id`: 'x'. Expected the numeric id" in message
         assert "`api_token` and `job_id` are missing. Looked in:\n" in message
         assert message.endswith('[dbt_cloud]\napi_token = "..."\njob_id = "..."  # or job_name\n')
 

@@ -52,7 +52,7 @@ class TestOneKey:
     def test_other_overrides(self, run_with: RunWith, job: PlayedJob) -> None:
         """Other overrides are an error that names the difference, and no run."""
         run_with({"schema_override": "ci"}, run_key="daily")
-        with pytest.raises(DBTCloudRunKeyException, match="`schema_override` 'ci' instead of None"):
+        with pytest.raises(DBTCloudRunKeyException, match="`schema_override` is 'ci', not None"):
             run_with(run_key="daily")
         assert len(job.sent) == 1
 
@@ -165,7 +165,7 @@ class TestEngines:
         """An engine that is imported but runs no task gives no key, and the log says why."""
         monkeypatch.setitem(sys.modules, "airflow", ModuleType("airflow"))
         assert engine_key({"AWS_BATCH_JOB_ID": "ef3d:1"}) == "aws-batch/ef3d:1"
-        assert "no task of airflow is found: ModuleNotFoundError" in log.text
+        assert "couldn't read the current task of airflow: ModuleNotFoundError" in log.text
 
     def test_nothing_recognised(
         self,
@@ -178,7 +178,7 @@ class TestEngines:
         for name in [name for host in HOSTS for name in host.variables]:
             monkeypatch.delenv(name, raising=False)
         assert run_with(run_key="auto").id != run_with(run_key="auto").id
-        assert "this process runs in no engine" in log.text
+        assert "no orchestrator is detected" in log.text
 
 
 def test_ref_is_small() -> None:

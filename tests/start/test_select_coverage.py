@@ -48,3 +48,18 @@ def test_run_of_other_steps(step: str, is_covered: bool) -> None:
     past = history([run, full], {})
     assert past
     assert uncovered([load], past, ["dbt build"]) == ([] if is_covered else [load])
+
+
+@pytest.mark.parametrize(("hours", "is_covered"), [(1, False), (3, True)])
+def test_clocks_of_two_pipelines_differ(hours: int, is_covered: bool) -> None:
+    """A load of another pipeline is covered if it came before the named one on any clock."""
+    at = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    cause = Load("shop", "raw", ["1767312000.5"]).cause()
+    trigger = {"cause": cause, "steps_override": ["dbt build --select source:shop+"]}
+    run = listed(2, 10, trigger=trigger, created_at=str(at + timedelta(minutes=1)))
+    past = history([run, listed(1, 10, created_at="2026-01-01 00:00:00")], {})
+    assert past
+    named = Loaded("1767312000.5", "shop", at, "")
+    other = Loaded("1767300000.5", "weather", at - timedelta(hours=hours), "")
+    left = uncovered([named, other], past, ["dbt build"])
+    assert left == ([] if is_covered else [other])

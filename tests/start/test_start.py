@@ -115,7 +115,7 @@ class TestLostAnswer:
         assert (len(job.sent), error.job_id) == (1, JOB_ID)
         assert error.mark == f"{tag} in its cause"
         assert error.url == f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id"
-        assert f"look for a run with {error.mark} at {error.url}" in str(error)
+        assert f"look for a run with {error.mark}: {error.url}" in str(error)
         assert job.time == pytest.approx(seconds, abs=2)
 
     def test_interrupt_says_where_to_look(
