@@ -22,6 +22,7 @@ from dlt_dbt_cloud._values import list_of, str_of
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.exceptions import DBTCloudException
 from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run.reading import outcome
 
 MAX_CAUSE: Final = 50
 """Characters of a cause that the table of runs shows at most."""
@@ -112,7 +113,7 @@ def jobs(args: argparse.Namespace, io: IO | None) -> Answer:
 def _run_row(run: DBTCloudRun) -> tuple[str, ...]:
     return (
         str(run.id),
-        "Timed out" if run.is_timed_out else run.status_name,
+        outcome(run),
         _one_line(run.cause),
         str_of(run.get("created_at"))[:19],
         str_of(run.get("queued_duration")),

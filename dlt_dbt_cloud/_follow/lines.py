@@ -11,6 +11,7 @@ from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._values import clock
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 from dlt_dbt_cloud.run.log import logged_nodes
+from dlt_dbt_cloud.run.reading import outcome
 
 HEARTBEAT: Final = 60.0
 """Seconds after which there is a line though nothing has changed."""
@@ -148,9 +149,8 @@ def beginning(run: DBTCloudRun, usual: UsualTimes | None) -> str:
 
 def ending(run: DBTCloudRun) -> str:
     """Returns the last words about a run that has finished: why it failed is told elsewhere."""
-    outcome = "Timed out" if run.is_timed_out else run.status_name
     took = run.queued_seconds + run.run_seconds
-    return f"{outcome} after {clock(took)}" if took else outcome
+    return f"{outcome(run)} after {clock(took)}" if took else outcome(run)
 
 
 def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run import DBTCloudRun, reading
 from dlt_dbt_cloud.run.log import shortened
-from dlt_dbt_cloud.run.reading import MAX_NODES, gist, more, read
 
 MAX_ANNOTATIONS: Final = 10
 """GitHub shows ten errors of a step."""
@@ -41,13 +40,13 @@ def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ)
 
 def slack_text(run: DBTCloudRun) -> str:
     """Returns a short message about a run: its link, and what failed first."""
-    reading = read(run)
-    title = f"<{reading.url}|{_slack(reading.title)}>" if reading.url else _slack(reading.title)
-    lines = [f"{title}: *{_slack(reading.outcome)}*", *map(_slack, reading.notes)]
-    lines += [f"• *{_slack(error.kind)}* {_slack(gist(error.message))}" for error in reading.errors]
-    failed = reading.failed[:MAX_NODES]
-    lines += [f"• *{_slack(node.name)}* {_slack(gist(node.message))}" for node in failed]
-    return "\n".join(filter(None, [*lines, more(reading.failed)]))
+    title = _slack(reading.title(run))
+    title = f"<{run.url}|{title}>" if run.url else title
+    lines = [f"{title}: *{_slack(reading.outcome(run))}*", *map(_slack, reading.notes(run))]
+    failures = [(error.kind, error.message) for error in run.errors]
+    failures += [(it.name, it.message) for it in run.failed_nodes[: reading.MAX_NODES]]
+    lines += [f"• *{_slack(name)}* {_slack(reading.gist(text))}" for name, text in failures]
+    return "\n".join(filter(None, [*lines, reading.more(run.failed_nodes)]))
 
 
 def _in_repository(root: Path, file: str) -> str:

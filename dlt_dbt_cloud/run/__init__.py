@@ -13,12 +13,12 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
+from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
 from dlt_dbt_cloud.run.html import fragment, fragment_of_many, page
 from dlt_dbt_cloud.run.log import DBTCloudRunError
 from dlt_dbt_cloud.run.markdown import markdown_of
 from dlt_dbt_cloud.run.node import DBTCloudNode
-from dlt_dbt_cloud.run.reading import read
 from dlt_dbt_cloud.run.status import STATUSES, DBTCloudRunStatus, UsualTimes
 from dlt_dbt_cloud.run.text import text_of
 
@@ -113,17 +113,16 @@ class DBTCloudRun(RunFields):
     @property
     def summary(self) -> str:
         """What happened and why, in a line."""
-        reading = read(self)
-        parts = [reading.headline, "" if self.is_success else reading.reason]
+        parts = [reading.headline(self), "" if self.is_success else reading.reason(self)]
         return f"{'. '.join(part.rstrip('.') for part in parts if part)}. {self.url}".rstrip()
 
     def to_html(self) -> str:
         """Returns a page of its own, which needs no other file."""
-        return page(read(self), self)
+        return page(self)
 
     def to_markdown(self) -> str:
         """Returns Markdown for GitHub's step summary, Slack and the like."""
-        return markdown_of(read(self), self)
+        return markdown_of(self)
 
     def save_report(self, path: str | Path) -> Path:
         """Writes a page about the run, or Markdown if the name ends with `.md`.
@@ -141,19 +140,18 @@ class DBTCloudRun(RunFields):
 
     def __str__(self) -> str:
         """Tells a person what `print(load_info)` tells of a load."""
-        return "\n".join(text_of(read(self)))
+        return "\n".join(text_of(self))
 
     def __repr__(self) -> str:
-        reading = read(self)
-        return f"<{reading.headline}>"
+        return f"<{reading.headline(self)}>"
 
     def _repr_html_(self) -> str:
         """Returns the table that a notebook shows."""
-        return fragment(read(self))
+        return fragment(self)
 
 
 class DBTCloudRuns(list[DBTCloudRun]):
     """Runs, which a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
-        return fragment_of_many([read(run) for run in self])
+        return fragment_of_many(self)
