@@ -1,4 +1,4 @@
-"""A run: the API's dict, what a person or a script asks of it, and how people see it."""
+"""A run: the API's dict, properties for scripts, and how people see it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,22 +37,14 @@ ADDED: Final = frozenset({"nodes", "usual", "load"})
 
 
 class DBTCloudRun(RunFields):
-    """A run of a dbt Cloud job: the API's dict, with answers to what one asks of it.
+    """A run of a dbt Cloud job: the API's dict, with properties for what scripts need.
 
     `print(run)` tells a person what happened; a notebook shows a table. As a dict it loads with
-    `pipeline.run([run])`. Whatever the API has put into a field, no property raises.
+    `pipeline.run([run])`. No property raises, whatever the API sends.
 
     Attributes:
         nodes: All models, tests, seeds and snapshots of a finished run, as far as its
             `run_results.json` lists them.
-        failed_nodes: Those that made the run fail, with message, file and line.
-        warned_nodes: Those that dbt warned of, also in a run that succeeded.
-        slowest_nodes: Those that took longest.
-        counts: Number of nodes by outcome: `PASS`, `WARN`, `ERROR`, `SKIP`.
-        error: Why the run failed before its first node, a `DBTCloudRunError`. None if it did not.
-        errors: The same of all its steps.
-        triggered_by: Who triggered it.
-        cancelled_by: Who cancelled it.
         usual: How long the job's runs usually take, if that was read.
         load: The load that it was triggered for, if this call triggered it.
     """
@@ -89,14 +81,14 @@ class DBTCloudRun(RunFields):
 
     @classmethod
     def skip(cls, job_id: int, why: str) -> "DBTCloudRun":
-        """Returns what stands for a run of a job that was not triggered."""
+        """Returns what stands in for a run that was not triggered."""
         return cls(id=0, job_definition_id=job_id, is_skipped=True, status_message=why)
 
     def raise_on_failure(self) -> None:
-        """Raises an exception unless the run has succeeded, or is in progress.
+        """Raises an exception unless the run succeeded or is in progress.
 
         Raises:
-            DBTCloudRunException: It did not succeed. The subclass says how it ended.
+            DBTCloudRunException: It did not succeed. The subclass says why.
         """
         if self.is_complete and not self.is_success:
             raise self._exception_type()(str(self), run=self)
@@ -139,7 +131,7 @@ class DBTCloudRun(RunFields):
         return path
 
     def __str__(self) -> str:
-        """Tells a person what `print(load_info)` tells of a load."""
+        """Tells a person what happened, as `print(load_info)` does for a load."""
         return "\n".join(text_of(self))
 
     def __repr__(self) -> str:

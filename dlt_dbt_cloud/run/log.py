@@ -164,13 +164,11 @@ def places_in(step: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 def error_in(step: Mapping[str, Any]) -> DBTCloudRunError | None:
     """Returns why a failed step gave up before its first node, None if it got further."""
     text = text_of_log(step)
-    begin = None
-    for begin in BEGINS.finditer(text):  # noqa: B007  # the last one
-        pass
-    if begin is None:
-        lines = [] if DONE.search(text) else log_tail(step)[-1:]
+    begins = [found.start() for found in BEGINS.finditer(text)]
+    if begins:
+        lines = list(_block(text[begins[-1] :]))
     else:
-        lines = list(_block(text[begin.start() :]))
+        lines = [] if DONE.search(text) else log_tail(step)[-1:]
     message = shortened("\n".join(lines[:MAX_ERROR_LINES]), 1000).strip()
     return _error(str_of(step.get("name")), message) if message else None
 
