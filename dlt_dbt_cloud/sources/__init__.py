@@ -12,15 +12,13 @@ from dlt.extract import DltResource
 
 from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE
-from dlt_dbt_cloud._io.retry import Patience
-from dlt_dbt_cloud._start.job import find_job
+from dlt_dbt_cloud._call import Call
 from dlt_dbt_cloud._values import moment
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     malformed,
-    required_id,
     with_dbt_cloud_configuration,
 )
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
@@ -160,12 +158,9 @@ def moment_of(since: datetime | str | None) -> datetime | None:
 
 def configured_job(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> int | None:
     """Returns the id of the configured job, None if there is none."""
-    if config.job_id or not config.job_name:
-        return required_id("job_id", config.job_id) if config.job_id else None
-    where = {"project_id": config.project_id, "environment_id": config.environment_id}
-    patience = Patience(config.outage_timeout)
-    io = _io.Blocking(config.request_timeout)
-    return _io.run(find_job(io, client, config.job_name, patience, **where))
+    if not (config.job_id or config.job_name):
+        return None
+    return _io.run(Call(_io.Blocking(config.request_timeout), client, config).job_id())
 
 
 def state_of(key: str, table: Table = RUNS) -> dict[str, Any]:

@@ -139,9 +139,5 @@ class Manifests:
             if error.status_code == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return (
-            Manifest(found)
-            if str_of(dict_of(found.get("metadata")).get("project_name"))
-            or dict_of(found.get("nodes"))
-            else None
-        )
+        has_project = str_of(dict_of(found.get("metadata")).get("project_name"))
+        return Manifest(found) if has_project or dict_of(found.get("nodes")) else None

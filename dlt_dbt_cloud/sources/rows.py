@@ -9,7 +9,7 @@ from dlt_dbt_cloud._report import only_compiles
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
 from dlt_dbt_cloud.run.log import log_tail
 from dlt_dbt_cloud.run.node import name_of
 from dlt_dbt_cloud.sources.manifests import Manifest
@@ -47,14 +47,6 @@ class RunRow(Row):
         rows: list[Row] = getattr(self, part)
         setattr(self, part, [])
         return rows
-
-    def tell(self, error: DBTCloudRunError) -> None:
-        """Adds the error that failed the run before its first node."""
-        self.update(
-            error_kind=error.kind,
-            error_file=error.file or None,
-            error_line=error.line,
-        )
 
     def lacks(self, what: str, why: DBTCloudAPIException | str) -> None:
         """Adds to `load_error` what could not be loaded."""
@@ -156,14 +148,13 @@ def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
 
 def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an entry of a `run_results.json` as values of a row."""
-    resource_type = str(result["unique_id"]).partition(".")[0]
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     phases = {str(phase.get("name")): phase for phase in timing}
     compiled, executed = phases.get("compile", {}), phases.get("execute", {})
     response = dict_of(result.get("adapter_response"))
     return {
         **result,
-        "resource_type": resource_type,
+        "resource_type": str(result["unique_id"]).partition(".")[0],
         "name": name_of(result["unique_id"]),
         "rows_affected": response.get("rows_affected"),
         "bytes_processed": response.get("bytes_processed"),

@@ -43,10 +43,7 @@ RUNS: Final = Table(
         "project_name": ("text", "Name of the project."),
         "environment_name": ("text", "Name of the environment."),
         "error": ("text", "Why the run failed, if it failed before any node."),
-        "manifest_id": (
-            "text",
-            "What `dbt_cloud_nodes` knows the run's version of the project by.",
-        ),
+        "manifest_id": ("text", "The version of the project, as in `dbt_cloud_nodes`."),
         "load_error": ("text", "What of its steps and nodes could not be loaded, and why."),
         "error_kind": ("text", "What failed before the first node, e.g. deps, parse, profile."),
         "error_file": ("text", "The file that it is about, if dbt names one."),

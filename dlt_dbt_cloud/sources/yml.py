@@ -169,14 +169,8 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
         raise InvalidCredentialsException(f"The file can't be read as YAML: {error}") from None
     if not _is_sources_yml(document):
         raise InvalidCredentialsException("The file is no `sources.yml` that dbt can read.")
-    known = _list_in(document, "sources")
-    gone: list[str] = []
-    for source in sources["sources"]:
-        own = _own(known, source, ("schema", "name"))
-        if own is None:
-            known.append(source)
-            continue
-        gone += (f"{source['name']}.{it}" for it in _merge_tables(own, source["tables"]))
+    known, _ = _merged(document, "sources", sources["sources"], ("schema", "name"))
+    gone = [f"{new['name']}.{it}" for own, new in known for it in _merge_tables(own, new["tables"])]
     buffer = io.StringIO()
     yaml.dump(document, buffer)
     return Updated(buffer.getvalue(), gone)
@@ -197,40 +191,47 @@ def _is_sources_yml(document: Any) -> bool:
     return True
 
 
-def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
+def _merge_tables(source: Node, tables: list[Node]) -> Iterator[str]:
     """Adds tables and columns to a source. Yields those that only the source has."""
-    listed = _list_in(own, "tables")
-    left = list(listed)
-    for table in tables:
-        known = _own(listed, table, ("identifier", "name"))
-        if known is None:
-            listed.append(table)
-            continue
-        left.remove(known)
-        columns = _list_in(known, "columns")
-        yield from (f"{known['name']}.{it}" for it in _merge_columns(columns, table["columns"]))
-        _fill(known, table, ("description",))
-    yield from (str(table["name"]) for table in left)
+    known, gone = _merged(source, "tables", tables, ("identifier", "name"))
+    for own, new in known:
+        yield from (f"{own['name']}.{it}" for it in _merge_columns(own, new["columns"]))
+        _fill(own, new, ("description",))
+    yield from gone
 
 
-def _merge_columns(listed: list[Node], columns: list[Node]) -> Iterator[str]:
-    left = list(listed)
-    for column in columns:
-        known = _own(listed, column, ("name",))
-        if known is None:
-            listed.append(column)
-            continue
-        left.remove(known)
-        _fill(known, column, ("data_type", "description"))
-        known["data_type"] = column["data_type"]
-    yield from (str(column["name"]) for column in left)
+def _merge_columns(table: Node, columns: list[Node]) -> list[str]:
+    known, gone = _merged(table, "columns", columns, ("name",))
+    for own, new in known:
+        _fill(own, new, ("data_type", "description"))
+        own["data_type"] = new["data_type"]
+    return gone
 
 
-def _list_in(node: Node, key: str) -> list[Node]:
-    """Returns the list in a mapping, a new one if there is none."""
+def _merged(
+    node: Node, key: str, wanted: list[Node], names: Sequence[str]
+) -> tuple[list[tuple[Node, Node]], list[str]]:
+    """Adds to the list in a mapping the entries that it lacks.
+
+    Args:
+        node: The mapping.
+        key: Key of the list, a new one if there is none.
+        wanted: The entries.
+        names: Keys under which an entry may have its name, the first that is set counts.
+
+    Returns:
+        The entries that the list had, each with the wanted one, and the names of all others.
+    """
     node[key] = node.get(key) or []
-    found: list[Node] = node[key]
-    return found
+    known, others = [], list(node[key])
+    for new in wanted:
+        own = _own(node[key], new, names)
+        if own is None:
+            node[key].append(new)
+        else:
+            others.remove(own)
+            known.append((own, new))
+    return known, [str(it["name"]) for it in others]
 
 
 def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:
