@@ -14,7 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud._cli import commands, reading, setup, sources
+from dlt_dbt_cloud._cli import commands, setup, sources
 from dlt_dbt_cloud._cli.answers import Answer, ExitCode, exit_code_of, typed
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
@@ -57,8 +57,8 @@ COMMANDS: Final = {
     "cancel": Command(commands.cancel, "run"),
     "retry": Command(commands.retry, "run", (*WAIT, *WATCH, "cancel_on_abort"), waits=True),
     "runs": Command(commands.runs, "job", JOB),
-    "logs": Command(reading.logs, "run", WAIT),
-    "report": Command(reading.report, "run"),
+    "logs": Command(commands.logs, "run", WAIT),
+    "report": Command(commands.report, "run"),
     "sources": Command(sources.sources, "pipeline"),
 }
 
