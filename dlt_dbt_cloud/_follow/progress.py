@@ -13,8 +13,14 @@ from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.lines import FRAME, Lines, Tally, left
-from dlt_dbt_cloud._follow.notebook import Notebook, is_notebook
-from dlt_dbt_cloud._follow.screen import CollectorScreen, LogScreen, Screen, Still
+from dlt_dbt_cloud._follow.screen import (
+    CollectorScreen,
+    LogScreen,
+    Notebook,
+    Screen,
+    Still,
+    is_notebook,
+)
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 

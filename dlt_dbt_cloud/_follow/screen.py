@@ -1,17 +1,19 @@
-"""Where a wait is told: a terminal, the output of a script in CI, or a log."""
+"""Where a wait is told: a terminal, the output of a script in CI, a log, or a notebook."""
 
 import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
-from typing import Final, TextIO
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO
 
 from dlt.common.runtime.collector import LogCollector
 from typing_extensions import Self
 
 from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud._values import printable
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRuns
 
 CLAIM: Final = "_dlt_dbt_cloud_line"
 """Attribute of a stream that names the wait whose line lives on it."""
@@ -120,6 +122,32 @@ class Screen:
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads it any more: no reason to end a wait
             self.is_live = False
+
+
+def is_notebook() -> bool:
+    """Returns True in a cell of a notebook. IPython is never imported for it."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return hasattr(get_ipython() if get_ipython else None, "kernel")
+
+
+class Notebook(Still):
+    """A table in the output of the cell."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, run: DBTCloudRun | DBTCloudRuns) -> None:
+        """Shows what was just read."""
+        from IPython.display import display  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        if self._handle:
+            self._handle.update(run)
+        else:
+            self._handle = display(run, display_id=True)
+
+    def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
+        """Shows all runs that are waited for."""
+        self.show(DBTCloudRuns(runs))
 
 
 AnyScreen = Screen | LogScreen | CollectorScreen
