@@ -27,7 +27,6 @@ from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 CLAIM: Final = "_dlt_dbt_cloud_wait"
 """Attribute of a collector that names the wait that it shows."""
 
-
 Display = Collector | Screen | LogScreen | CollectorScreen | Notebook
 
 
@@ -76,9 +75,9 @@ def shown(display: Display | None, title: str, io: IO, usual: UsualTimes | None)
     """
     if isinstance(display, Notebook):
         return display
-    if isinstance(display, Collector):
+    if display is None or isinstance(display, Collector):
         return Progress(display, title, io, usual)
-    return Lines(display, io, usual) if display else Progress(None, title, io)
+    return Lines(display, io, usual)
 
 
 def shown_many(display: Display | None, io: IO) -> "ShownMany":
@@ -142,7 +141,7 @@ class Progress(Still):
             vars(collector).pop(CLAIM, None)
 
     def show(self, run: DBTCloudRun) -> None:
-        """Shows what a run was found to be doing."""
+        """Shows what the run is doing."""
         if not self._collector:
             return
         total = round(self._usual.queued + self._usual.ran) if self._usual else None
