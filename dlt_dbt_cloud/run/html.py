@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud._values import clock, seconds, str_of
+from dlt_dbt_cloud._values import clock, seconds
 from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.elements import Html, bar, el, join, link, pill, table
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields, step_name
@@ -143,8 +143,8 @@ def _error(error: DBTCloudRunError) -> Html:
 
 def _details(nodes: Sequence[DBTCloudNode], tone: str, shown: int) -> Iterator[Html]:
     for place, node in enumerate(nodes[:shown]):
-        title = [pill(str_of(node.status), tone), " ", el("strong", node.name), " ", node.place]
-        lines = reading.details(shortened(str_of(node.message), 2000))
+        title = [pill(node.status, tone), " ", el("strong", node.name), " ", node.place]
+        lines = reading.details(shortened(node.message, 2000))
         message = _pre("\n".join(lines) or "No message.")
         compiled = f"Compiled code: {node.compiled_path}"
         note = [el("p", compiled, class_="note")] if node.compiled_path else []
@@ -196,7 +196,7 @@ def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[Html]:
     rows = (
         (
             node.name,
-            pill(str_of(node.status), node.tone),
+            pill(node.status, node.tone),
             node.file,
             "" if node.rows_affected is None else f"{node.rows_affected:,} rows",
             f"{node.failures:,} rows found" if node.failures else "",

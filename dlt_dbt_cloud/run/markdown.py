@@ -50,7 +50,7 @@ def _nodes(mark: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
     for node in nodes[: reading.MAX_NODES]:
         place = f" `{_code(node.place)}`" if node.place else ""
         yield from ("", f"{mark} **{escaped(node.name)}** ({escaped(node.status)}){place}")
-        if message := shortened(str_of(node.message)):
+        if message := shortened(node.message):
             yield from ("", *_block(message))
     if rest := reading.more(nodes):
         yield from ("", rest)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dlt_dbt_cloud._values import str_of
 from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.fields import RunFields
 from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
@@ -42,8 +41,8 @@ def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
         yield f"{title}: {len(nodes)} node(s)"
     for node in nodes[: reading.MAX_NODES]:
         place = f", {node.place}" if node.place else ""
-        yield f"  {str_of(node.unique_id)} ({str_of(node.status)}{place})"
-        yield from _indented(shortened(str_of(node.message)).splitlines())
+        yield f"  {node.unique_id} ({node.status}{place})"
+        yield from _indented(shortened(node.message).splitlines())
         if node.compiled_path:
             yield f"    compiled: {node.compiled_path}"
     if rest := reading.more(nodes):

@@ -155,7 +155,7 @@ def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **result,
         "resource_type": str(result["unique_id"]).partition(".")[0],
-        "name": name_of(result["unique_id"]),
+        "name": name_of(str_of(result["unique_id"])),
         "rows_affected": response.get("rows_affected"),
         "bytes_processed": response.get("bytes_processed"),
         "code": response.get("code"),

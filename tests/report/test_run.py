@@ -218,3 +218,10 @@ class TestNodes:
     def test_unknown_schema(self, content: object) -> None:
         """What is no results file has no nodes."""
         assert list(nodes(content)) == []
+
+    @pytest.mark.parametrize("value", [None, "x", {}, float("nan"), float("inf"), 10**400])
+    def test_times_that_are_none(self, value: object) -> None:
+        """A node whose time is no number, or no time, took none."""
+        (node,) = nodes({"results": [{"unique_id": "model.a.b", "execution_time": value}]})
+        assert node.execution_time == 0
+        assert DBTCloudNode.from_dict({**node.to_dict(), "execution_time": value}) == node
