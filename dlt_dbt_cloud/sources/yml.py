@@ -1,12 +1,10 @@
 """Writes and updates a `sources.yml` of dbt for what a dlt pipeline has loaded."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dlt
-from dlt.common.destination.client import JobClientBase
-from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import is_complete_column
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -36,11 +34,10 @@ def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Nod
             raise InvalidCredentialsException(
                 f"Pipeline `{pipeline.pipeline_name}` loads into no database that dbt can read."
             )
-        dataset = client.sql_client.dataset_name
-        source = sources.setdefault(dataset, _source(client, dataset, by_query=not loaded_at_field))
+        loaded = _Loaded(client, is_old=loaded_at_field)
+        source = sources.setdefault(loaded.dataset, loaded.source())
         known = {table["name"] for table in source["tables"]}
-        found = _tables(client, dataset, is_old=loaded_at_field)
-        source["tables"] += (table for table in found if table["name"] not in known)
+        source["tables"] += (it for it in loaded.tables() if it["name"] not in known)
     if not sources:
         raise InvalidCredentialsException(
             f"Pipeline `{pipeline.pipeline_name}` has loaded nothing yet."
@@ -48,85 +45,79 @@ def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Nod
     return {"sources": list(sources.values())}
 
 
-def _source(client: SqlJobClientBase, dataset: str, *, by_query: bool) -> Node:
-    loads = client.sql_client.make_qualified_table_name(client.schema.loads_table_name)
-    query = f"select max(inserted_at) from {loads}"  # noqa: S608  # for dbt
-    freshness = {"loaded_at_query": query, "freshness": _stale(days=1)}
-    return {"name": dataset, **({"config": freshness} if by_query else {}), "tables": []}
+class _Loaded:
+    """A schema of a pipeline, as dbt finds it in the destination."""
+
+    def __init__(self, client: SqlJobClientBase, *, is_old: bool) -> None:
+        self.dataset = client.sql_client.dataset_name
+        self._client, self._schema, self._is_old = client, client.schema, is_old
+
+    def source(self) -> Node:
+        loads = self._client.sql_client.make_qualified_table_name(self._schema.loads_table_name)
+        query = f"select max(inserted_at) from {loads}"  # noqa: S608  # for dbt
+        config = {"loaded_at_query": query, "freshness": _freshness()}
+        return {
+            "name": self.dataset,
+            **({} if self._is_old else {"config": config}),
+            "tables": [],
+        }
+
+    def tables(self) -> Iterator[Node]:
+        yield from map(self._table, self._schema.data_tables())
+        loads = self._table(self._schema.tables[self._schema.loads_table_name])
+        if self._is_old:
+            loads["config"] = {"loaded_at_field": "inserted_at", "freshness": _freshness()}
+        yield loads
+
+    def _table(self, table: TTableSchema) -> Node:
+        columns = [it for it in table["columns"].values() if is_complete_column(it)]
+        keys = [str(it["name"]) for it in columns if it.get("primary_key")]
+        parent = table.get("parent")
+        description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
+        return {
+            "name": self._stored(str(table["name"])),
+            **({"description": description} if description else {}),
+            "columns": [self._column(table, it, keys) for it in columns],
+        }
+
+    def _column(self, table: TTableSchema, column: TColumnSchema, keys: list[str]) -> Node:
+        name, link = str(column["name"]), dict(self._links(table)).get(str(column["name"]))
+        is_unique = bool(column.get("unique")) or keys == [name]
+        tests: list[Any] = ["unique"] if is_unique else []
+        tests += [] if column.get("nullable", True) else ["not_null"]
+        tests += [{"relationships": link}] if link else []
+        prepared = self._client.prepare_load_table(str(table["name"]))
+        types = self._client.capabilities.get_type_mapper()
+        return {
+            "name": self._stored(name),
+            **({"description": column["description"]} if column.get("description") else {}),
+            "data_type": types.to_destination_type(column, prepared),
+            **({"data_tests": tests} if tests else {}),
+        }
+
+    def _links(self, table: TTableSchema) -> Iterator[tuple[str, Node]]:
+        """Yields the references of columns: those that are hinted, and those of nested tables."""
+        named = self._schema.naming.normalize_identifier
+        found = [(named("_dlt_load_id"), self._schema.loads_table_name, "load_id")]
+        found += [
+            (columns[0], str(link["referenced_table"]), link["referenced_columns"][0])
+            for link in table.get("references") or ()
+            if len(columns := [*link["columns"]]) == 1
+        ]
+        if parent := table.get("parent"):
+            found.append((named("_dlt_parent_id"), parent, named("_dlt_id")))
+        for column, other, field in found:
+            to = f"source('{self.dataset}', '{self._stored(other)}')"
+            target: Node = {"to": to, "field": self._stored(field)}
+            yield column, target if self._is_old else {"arguments": target}
+
+    def _stored(self, name: str) -> str:
+        """Returns a name as the destination has it."""
+        return self._client.capabilities.casefold_identifier(name)
 
 
-def _stale(days: int) -> Node:
-    return {"warn_after": {"count": days, "period": "day"}}
-
-
-def _tables(client: SqlJobClientBase, dataset: str, *, is_old: bool) -> Iterator[Node]:
-    schema = client.schema
-    for table in schema.data_tables():
-        yield _table(client, table, dataset, is_old=is_old)
-    loads = _table(client, schema.tables[schema.loads_table_name], dataset, is_old=is_old)
-    if is_old:
-        loads["config"] = {"loaded_at_field": "inserted_at", "freshness": _stale(days=1)}
-    yield loads
-
-
-def _table(client: SqlJobClientBase, table: TTableSchema, dataset: str, *, is_old: bool) -> Node:
-    columns = [it for it in table["columns"].values() if is_complete_column(it)]
-    keys = [str(it["name"]) for it in columns if it.get("primary_key")]
-    links = dict(_links(client, table, dataset))
-    if is_old:
-        links = {name: link["arguments"] for name, link in links.items()}
-    parent = table.get("parent")
-    description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
-    return {
-        "name": _stored(client, str(table["name"])),
-        **({"description": description} if description else {}),
-        "columns": [_column(client, table, it, keys, links) for it in columns],
-    }
-
-
-def _column(
-    client: JobClientBase,
-    table: TTableSchema,
-    column: TColumnSchema,
-    keys: Sequence[str],
-    links: Mapping[str, Node],
-) -> Node:
-    name = str(column["name"])
-    is_unique = bool(column.get("unique")) or keys == [name]
-    tests: list[Any] = ["unique"] if is_unique else []
-    tests += [] if column.get("nullable", True) else ["not_null"]
-    tests += [{"relationships": links[name]}] if name in links else []
-    prepared = client.prepare_load_table(str(table["name"]))
-    data_type = client.capabilities.get_type_mapper().to_destination_type(column, prepared)
-    return {
-        "name": _stored(client, name),
-        **({"description": column["description"]} if column.get("description") else {}),
-        "data_type": data_type,
-        **({"data_tests": tests} if tests else {}),
-    }
-
-
-def _links(client: JobClientBase, table: TTableSchema, dataset: str) -> Iterator[tuple[str, Node]]:
-    """Yields the references of columns: those that are hinted, and those of nested tables."""
-    schema: Schema = client.schema
-    load_id, loads = schema.naming.normalize_identifier("_dlt_load_id"), schema.loads_table_name
-    found = [(load_id, loads, "load_id")]
-    found += [
-        (columns[0], str(link["referenced_table"]), link["referenced_columns"][0])
-        for link in table.get("references") or ()
-        if len(columns := [*link["columns"]]) == 1
-    ]
-    if parent := table.get("parent"):
-        parent_id, row_id = map(schema.naming.normalize_identifier, ("_dlt_parent_id", "_dlt_id"))
-        found.append((parent_id, parent, row_id))
-    for column, other, field in found:
-        to = f"source('{dataset}', '{_stored(client, other)}')"
-        yield column, {"arguments": {"to": to, "field": _stored(client, field)}}
-
-
-def _stored(client: JobClientBase, name: str) -> str:
-    """Returns a name as the destination has it."""
-    return client.capabilities.casefold_identifier(name)
+def _freshness() -> Node:
+    return {"warn_after": {"count": 1, "period": "day"}}
 
 
 class Updated(NamedTuple):
