@@ -25,12 +25,7 @@ FRAME: Final = 1.0
 
 
 class Heartbeat(Still):
-    """Tells a wait in lines that stay, at least one every minute.
-
-    Args:
-        screen: Where to.
-        io: Clock.
-    """
+    """Tells a wait in lines that stay, at least one every minute."""
 
     def __init__(self, screen: AnyScreen, io: IO) -> None:
         self._screen = screen
@@ -48,13 +43,7 @@ class Heartbeat(Still):
 
 
 class Lines(Heartbeat):
-    """Tells a wait for a run.
-
-    Args:
-        screen: Where to.
-        io: Clock.
-        usual: How long runs of the job usually take.
-    """
+    """Tells a wait for a run, and how long it will usually take."""
 
     def __init__(self, screen: AnyScreen, io: IO, usual: UsualTimes | None) -> None:
         super().__init__(screen, io)
@@ -85,7 +74,7 @@ class Lines(Heartbeat):
             self._line(beginning(run, self._usual))
             before = None
         if run.is_complete and (not run.is_success or (before and before.is_complete)):
-            pass  # an end is told once, and a failure by the log or an exception
+            pass  # an end is told once, a failure by the log or an exception
         elif run.is_complete:
             self._line(f"dbt Cloud run {run.id}: {ending(run)}")
         elif before is None and not run.is_queued:
@@ -152,13 +141,7 @@ def ending(run: DBTCloudRun) -> str:
 
 
 def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:
-    """Returns in words how long a run in progress will take, the queue before it counted.
-
-    Args:
-        run: The run.
-        usual: How long runs of its job usually take.
-        since: Seconds since the run was read.
-    """
+    """Returns in words how long a run, read some seconds ago, will take: its queue counts too."""
     if usual is None or run.is_complete:
         return ""
     seconds = usual.ran - run.run_seconds

@@ -31,10 +31,7 @@ Display = Collector | Screen | LogScreen | CollectorScreen | Notebook
 
 
 def collector_of(pipeline: Any = None) -> Collector | None:
-    """Returns the collector of a pipeline, by default of the active one.
-
-    None if there is no pipeline, or if its progress is off.
-    """
+    """Returns the collector of a pipeline, by default the active one. None if it shows nothing."""
     context = Container()[PipelineContext]
     if pipeline is None and context.is_active():
         pipeline = context.pipeline()
@@ -65,14 +62,7 @@ def display_of(progress: str, pipeline: Any = None) -> Display | None:
 
 
 def shown(display: Display | None, title: str, io: IO, usual: UsualTimes | None) -> "Shown":
-    """Returns what shows a wait for a run.
-
-    Args:
-        display: How, None for not at all.
-        title: What is waited for.
-        io: Clock.
-        usual: How long runs of the job usually take.
-    """
+    """Returns what shows a wait for a run. Without a display, it shows nothing."""
     if isinstance(display, Notebook):
         return display
     if display is None or isinstance(display, Collector):
@@ -105,12 +95,6 @@ class Progress(Still):
     that the run does has one of its own. A collector that raises is reported once and then left
     alone: it never ends a wait. One that shows another wait already, in another thread, is left
     alone too: dlt's collectors show one thing at a time.
-
-    Args:
-        collector: The collector, None to show nothing.
-        title: What is waited for.
-        io: Clock.
-        usual: How long runs of the job usually take.
     """
 
     def __init__(

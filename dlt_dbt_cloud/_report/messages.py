@@ -1,4 +1,4 @@
-"""What GitHub Actions and Slack are told of a run: short, and escaped as each of them wants it."""
+"""Short messages about a run for GitHub Actions and Slack, each with its own escaping."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ MAX_ANNOTATIONS: Final = 10
 """GitHub shows ten errors of a step."""
 
 MAX_SUMMARY: Final = 2**20
-"""Maximum size of GitHub's step summary in bytes, of all that a step writes to it."""
+"""Maximum size of GitHub's step summary in bytes."""
 
 
 def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Yields the commands that mark what failed in the files of a pull request."""
+    """Yields GitHub's commands that mark failures in the files of a pull request."""
     if environment.get("GITHUB_ACTIONS") != "true" or run.is_success:
         return
     root = Path(environment.get("GITHUB_WORKSPACE") or ".")
@@ -29,7 +29,7 @@ def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -
 
 
 def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> None:
-    """Adds a run to the summary that GitHub shows of a step, if this is one of GitHub's."""
+    """Adds a run to the summary of a step, if this is a step of GitHub Actions."""
     if not (name := environment.get("GITHUB_STEP_SUMMARY")):
         return
     path, text = Path(name), f"{run.to_markdown()}\n".encode()
@@ -50,7 +50,7 @@ def slack_text(run: DBTCloudRun) -> str:
 
 
 def _in_repository(root: Path, file: str) -> str:
-    """Returns a file of a dbt project, from the root of the repository if it is found there."""
+    """Returns the path of a dbt project's file from the root of the repository, if it is there."""
     if not file:
         return ""
     for pattern in (file, f"*/{file}", f"*/*/{file}"):

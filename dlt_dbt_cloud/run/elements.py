@@ -1,4 +1,4 @@
-"""HTML that can't be got wrong: every text is escaped, and nothing needs a script or a style."""
+"""Builds HTML in which every text is escaped."""
 
 from collections.abc import Iterable
 from html import escape
@@ -16,7 +16,7 @@ class Html(str):
 
 
 def join(parts: Iterable[str], separator: str = "") -> Html:
-    """Returns parts one after the other, those escaped that are no HTML."""
+    """Returns the joined parts. Those that are no `Html` are escaped."""
     return Html(
         separator.join(it if isinstance(it, Html) else escape(printable(it)) for it in parts)
     )
@@ -44,13 +44,13 @@ def el(tag: str, *children: str, **attributes: object) -> Html:
 
 
 def link(text: str, url: str, **attributes: object) -> Html:
-    """Returns a link, the text alone if the URL leads to no page."""
+    """Returns a link, or only the text if the URL is not one of the web."""
     is_page = url.startswith(("https://", "http://"))
     return el("a", text, href=url, rel="noreferrer", **attributes) if is_page else join([text])
 
 
 def pill(text: str, tone: str) -> Html:
-    """Returns a status, on the colour of its tone."""
+    """Returns a status in the colour of its tone."""
     return el("span", text, class_=f"pill {tone}")
 
 

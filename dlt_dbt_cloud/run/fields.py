@@ -13,7 +13,7 @@ MAX_AHEAD: Final = 10
 """Number of runs ahead in the queue that are named."""
 
 SLOWEST: Final = 10
-"""Number of nodes that are called the slowest."""
+"""Number of nodes in `slowest_nodes`."""
 
 REFUSALS: Final = {
     "RETRY_NOT_FAILED_RUN": "only a failed run can be retried",
@@ -179,7 +179,7 @@ class RunFields(dict[str, Any]):
 
     @property
     def failed_steps(self) -> list[dict[str, Any]]:
-        """The steps that failed. One of a run that succeeded failed without consequence."""
+        """The steps that failed. In a run that succeeded, that had no consequence."""
         return [
             step for step in self.steps if int_of(step.get("status")) == DBTCloudRunStatus.ERROR
         ]

@@ -23,7 +23,7 @@ LOGGED_TONES: Final = {
     "skip": "idle",
 }
 TONE_ORDER: Final = ("bad", "warn", "open", "idle", "good")
-"""What a person wants to see first."""
+"""The order in which people want to see them."""
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 STYLE_SHEET: Final = Path(__file__).with_name("page.css")

@@ -62,7 +62,7 @@ def _block(text: str) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Returns a text on one line without any meaning in Markdown."""
+    """Returns a text on one line, with Markdown's special characters escaped."""
     return SPECIAL.sub(r"\\\1", " ".join(str_of(text).split()))
 
 

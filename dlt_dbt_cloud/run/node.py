@@ -14,7 +14,7 @@ COUNTED: Final = {
     "ERROR": frozenset({"error", "fail", "runtime error", "partial success"}),
     "SKIP": frozenset({"skipped"}),
 }
-"""What dbt counts as what at the end of its log."""
+"""The statuses that dbt counts together at the end of its log."""
 
 FILE: Final = re.compile(r"\(([^()\s]+\.(?:sql|py|csv|ya?ml|md))\)")
 DATABASE_LINE: Final = re.compile(r"^ *LINE \d+: *(\S.*?) *$", re.MULTILINE)
@@ -46,11 +46,11 @@ class DBTCloudNode(NamedTuple):
     message: str
     execution_time: float
     file: str = ""
-    """Where it is written, from the project's folder: of a failed or warned node, if dbt says."""
+    """Its file in the project, for a failed or warned node, if dbt names it."""
     line: int | None = None
     """The line of `file` that failed, as far as it can be known."""
     compiled_path: str = ""
-    """Where dbt left the compiled code: of a failed or warned node, if dbt says."""
+    """Its compiled code, for a failed or warned node, if dbt names it."""
     failures: int | None = None
     """Rows that a test found."""
     rows_affected: int | None = None
@@ -66,7 +66,7 @@ class DBTCloudNode(NamedTuple):
 
         Args:
             entry: The entry.
-            places: File and path of the compiled code by the name of a node, out of the log.
+            places: File and path of the compiled code by the name of a node, from the log.
         """
         timing = [dict_of(phase) for phase in list_of(entry.get("timing"))] or [{}]
         message = str_of(entry.get("message"))
@@ -122,7 +122,7 @@ class DBTCloudNode(NamedTuple):
 
     @property
     def tone(self) -> str:
-        """How people are shown its outcome: `bad`, `warn`, `idle` or `good`."""
+        """How its outcome is shown: `bad`, `warn`, `idle` or `good`."""
         if self.is_failed or self.is_warned:
             return "bad" if self.is_failed else "warn"
         return "idle" if self.status in {"skipped", "no-op"} else "good"
@@ -143,8 +143,8 @@ def name_of(unique_id: str) -> str:
 def line_in(message: str, compiled_code: Any) -> int | None:
     """Returns the line of a node's file that failed, None if that can't be known.
 
-    dbt names the line for an error in Jinja. A database counts in its own statement, so that the
-    line which it quotes is looked up in the compiled code: that has the lines of the file.
+    dbt names the line of an error in Jinja. A database counts the lines of its own statement, so
+    the line that it quotes is looked up in the compiled code, which has the lines of the file.
     """
     if told := JINJA_LINE.search(message):
         return int(told[1])

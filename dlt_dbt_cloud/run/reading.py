@@ -10,10 +10,10 @@ from dlt_dbt_cloud.run.status import DBTCloudRunStatus
 
 MAX_STEPS: Final = 50
 MAX_NODES: Final = 10
-"""Number of nodes of a kind that are told, except on a page of their own."""
+"""Number of nodes of a kind that are shown, except on a page of its own."""
 
 TONES: Final = {10: "good", 20: "bad", 30: "bad"}
-"""How a status is to be taken: `good`, `bad`, or `open` for a run in progress."""
+"""The tone of a status: `good`, `bad`, or `open` for a run in progress."""
 
 
 class StepLine(NamedTuple):
@@ -55,7 +55,7 @@ def headline(run: RunFields) -> str:
 
 
 def tone(run: RunFields) -> str:
-    """Returns how the outcome is to be taken."""
+    """Returns the tone in which the outcome is shown."""
     return "good" if run.is_success else TONES.get(run.status or 0, "open")
 
 
@@ -109,7 +109,7 @@ def details(message: str) -> list[str]:
 
 
 def gist(message: str) -> str:
-    """Returns the line of a message that says why: the first often says of what kind it is."""
+    """Returns the line of a message that says why: the first often names only the kind."""
     first, *rest = [line.strip() for line in details(message)] or ["no message"]
     is_kind = " Error" in first and ": " not in first
     return rest[0] if rest and is_kind else first

@@ -30,10 +30,10 @@ WORKERS: Final = 5
 """Number of runs that are read at the same time."""
 
 MAX_SECONDS: Final = 10.0
-"""How long a read of one run is retried: it may be broken for good."""
+"""How long reading one run is retried: it may be broken for good."""
 
 RECENT: Final = timedelta(minutes=10)
-"""How long after a step its artifacts may be on their way, with room for unequal clocks."""
+"""How long after a step dbt Cloud may still store its artifacts. Clocks may differ."""
 
 
 class Reader:
@@ -54,7 +54,7 @@ class Reader:
     def known(
         self, known: Mapping[str, Any], load: Load | None, tables: Collection[str]
     ) -> list[RunRow]:
-        """Returns the row of a run, which is read again if it was in progress or lacks its job."""
+        """Returns the row of a run. If that was in progress or lacks its job, it is read again."""
         run, error = DBTCloudRun(known), None
         if run.in_progress or not (run.get("trigger") and run.get("job")):
             try:
@@ -82,7 +82,7 @@ class Reader:
         return rows
 
     def _check_api(self) -> None:
-        """Waits while the API is unavailable to all, and raises if it stays so."""
+        """Waits while the API is unavailable, and raises if it stays so."""
         self.client.get_runs(limit=1)
 
     def _complete(self, rows: list[RunRow], tables: Collection[str]) -> None:

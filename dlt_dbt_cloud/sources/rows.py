@@ -25,7 +25,7 @@ class RunRow(Row):
 
     Attributes:
         has_ended: Whether the run has finished.
-        is_refused: Whether the API did not let all be read. A part may also just be missing.
+        is_refused: Whether the API refused a detail. A detail may also just be missing.
         manifest: What is known of its project.
     """
 
@@ -72,7 +72,7 @@ def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
 
     Args:
         run: The run.
-        causes: What is known of its loads. The last has the last word.
+        causes: What is known of its loads. The last one wins.
     """
     named = [cause for cause in causes if cause]
     loads = {load_id: cause for cause in named for load_id in cause.load_ids}
@@ -122,14 +122,14 @@ def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
 
 
 def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
-    """Returns the nodes in a `run_results.json`. Of an unknown schema version, what is there."""
+    """Returns the nodes in a `run_results.json`, also of a schema version that is not known."""
     metadata, args = dict_of(results.get("metadata")), dict_of(results.get("args"))
     version = str_of(metadata.get("dbt_schema_version"))
     if only_compiles(results):
         return []
     if not KNOWN_SCHEMAS.search(version):
         logger.warning(
-            "Step %s of run %s has a run_results.json of schema %s, loaded as far as it goes.",
+            "Step %s of run %s has a run_results.json of unknown schema %r: fields may be missing.",
             step["step_index"],
             step["run_id"],
             version,

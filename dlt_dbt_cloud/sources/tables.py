@@ -71,7 +71,7 @@ class Table(NamedTuple):
         }
 
     def items(self, rows: list[Row]) -> Iterator[Any]:
-        """Yields rows to dlt. If there are none, the table is created all the same, for joins.
+        """Yields rows to dlt. If there are none, the table is still created, for joins.
 
         DuckDB gets them as a Parquet file, if pyarrow is installed: it takes gigabytes to parse so
         many INSERT statements, dlt takes longer to normalize rows than it took to read them, and an

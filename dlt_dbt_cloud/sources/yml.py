@@ -15,14 +15,14 @@ Node = dict[str, Any]
 
 
 def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Node:
-    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` makes a `sources.yml` of it.
+    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` writes the `sources.yml`.
 
-    Each dataset is a source, each table with those nested in it a table. Keys that can't be null
-    or twice are data tests, and dlt's own loads tell how fresh all is.
+    Each dataset becomes a source, and each table, nested ones too, a table of it. Columns that are
+    unique or never null get data tests. The freshness is that of dlt's own table of loads.
 
     Args:
         pipeline: The pipeline, which has loaded before.
-        loaded_at_field: Whether it is for dbt before 1.10: then only `_dlt_loads` has a freshness.
+        loaded_at_field: For dbt before 1.10: then only `_dlt_loads` has a freshness.
 
     Raises:
         InvalidCredentialsException: The pipeline has loaded nothing yet, or into no database.
@@ -125,7 +125,7 @@ class Updated(NamedTuple):
 
     Attributes:
         text: The file.
-        gone: What the file has, but the schema no longer.
+        gone: What the file has, but the schema no longer has.
     """
 
     text: str
