@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dlt_dbt_cloud._values import dict_of, list_of
+from dlt_dbt_cloud._values import dict_of, int_of, list_of, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -18,7 +18,7 @@ from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
 from dlt_dbt_cloud.run.html import fragment, fragment_of_many, page
 from dlt_dbt_cloud.run.log import DBTCloudRunError
 from dlt_dbt_cloud.run.markdown import markdown_of
-from dlt_dbt_cloud.run.node import DBTCloudNode
+from dlt_dbt_cloud.run.node import DBTCloudNode, float_of
 from dlt_dbt_cloud.run.status import STATUSES, DBTCloudRunStatus, UsualTimes
 from dlt_dbt_cloud.run.text import text_of
 
@@ -69,8 +69,13 @@ class DBTCloudRun(RunFields):
         run = cls.from_api({k: v for k, v in given.items() if k not in ADDED}, "from_dict")
         run.nodes = tuple(DBTCloudNode.from_dict(dict_of(it)) for it in list_of(given.get("nodes")))
         usual, load = list_of(given.get("usual")), list_of(given.get("load"))
-        run.usual = UsualTimes(*usual) if len(usual) == len(UsualTimes._fields) else None
-        run.load = LoadedTables(*load) if len(load) == len(LoadedTables._fields) else None
+        if len(usual) == len(UsualTimes._fields):
+            run.usual = UsualTimes(*map(float_of, usual))
+        if len(load) == len(LoadedTables._fields):
+            name, dataset, load_ids, rows = load
+            counts = {str_of(table): int_of(n) or 0 for table, n in dict_of(rows).items()}
+            ids = [str_of(load_id) for load_id in list_of(load_ids)]
+            run.load = LoadedTables(str_of(name), str_of(dataset) or None, ids, counts)
         return run
 
     def to_dict(self) -> dict[str, Any]:
