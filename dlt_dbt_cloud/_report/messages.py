@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -40,13 +41,14 @@ def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ)
 
 def slack_text(run: DBTCloudRun) -> str:
     """Returns a short message about a run: its link, and what failed first."""
-    title = _slack(reading.title(run))
+    title = escape(reading.title(run), quote=False)
     title = f"<{run.url}|{title}>" if run.url else title
-    lines = [f"{title}: *{_slack(reading.outcome(run))}*", *map(_slack, reading.notes(run))]
     failures = [(error.kind, error.message) for error in run.errors]
     failures += [(it.name, it.message) for it in run.failed_nodes[: reading.MAX_NODES]]
-    lines += [f"• *{_slack(name)}* {_slack(reading.gist(text))}" for name, text in failures]
-    return "\n".join(filter(None, [*lines, reading.more(run.failed_nodes)]))
+    told = [f"*{reading.outcome(run)}*", *reading.notes(run)]
+    told += [f"• *{name}* {reading.gist(message)}" for name, message in failures]
+    text = escape("\n".join(filter(None, [*told, reading.more(run.failed_nodes)])), quote=False)
+    return f"{title}: {text}"
 
 
 def _in_repository(root: Path, file: str) -> str:
@@ -56,7 +58,7 @@ def _in_repository(root: Path, file: str) -> str:
     for pattern in (file, f"*/{file}", f"*/*/{file}"):
         try:
             found = sorted(root.glob(pattern))
-        except (ValueError, NotImplementedError, OSError):  # no name of a file
+        except (ValueError, IndexError, NotImplementedError, OSError):  # no name of a file
             return file
         if len(found) == 1:
             return found[0].relative_to(root).as_posix()
@@ -69,7 +71,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _slack(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
