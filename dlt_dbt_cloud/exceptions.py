@@ -28,12 +28,15 @@ DBTCloudException
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 from dlt.common.exceptions import DltException
 
 from dlt_dbt_cloud._values import printable
+
+if TYPE_CHECKING:  # a run raises these exceptions, so nothing of it is imported here
+    from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class DBTCloudException(DltException):
@@ -176,13 +179,13 @@ class DBTCloudWaitException(DBTCloudException):
 
     _known: ClassVar = "still"
 
-    def __init__(self, message: str, *, runs: list[Any]) -> None:
+    def __init__(self, message: str, *, runs: list[DBTCloudRun]) -> None:
         whose = "The runs are" if len(runs) > 1 else "The run is"
         super().__init__(f"{message} {whose} {self._known} in progress.")
         self.runs = runs
 
     @property
-    def run(self) -> Any:
+    def run(self) -> DBTCloudRun:
         """The run, or the first of several."""
         return self.runs[0]
 
@@ -201,10 +204,10 @@ class DBTCloudRunException(DBTCloudException):
     """A run finished, but did not succeed.
 
     Attributes:
-        run: The finished run, a `DBTCloudRun`.
+        run: The finished run.
     """
 
-    def __init__(self, message: str, *, run: Any) -> None:
+    def __init__(self, message: str, *, run: DBTCloudRun) -> None:
         super().__init__(message)
         self.run = run
 

@@ -10,22 +10,22 @@ from dlt.common.configuration.plugins import hookimpl
 
 
 class DBTCloudCommand:
-    """What dlt asks of a command (`SupportsCliCommand`, which not each dlt has in one place)."""
+    """A command of dlt (`SupportsCliCommand`, whose place differs between versions of dlt)."""
 
     command: ClassVar[str] = "dbt-cloud"
-    help_string: ClassVar[str] = "Runs jobs of dbt Cloud and looks at their runs"
+    help_string: ClassVar[str] = "Runs dbt Cloud jobs and shows their runs"
     description: ClassVar[str] = """
-Runs jobs of dbt Cloud and looks at their runs. What is not passed is found where a pipeline script
-finds it: in `[dbt_cloud]` of `.dlt/secrets.toml` and `.dlt/config.toml`, or as `DBT_CLOUD__...` in
-the environment. The token is configured there, and never passed.
+Runs dbt Cloud jobs and shows their runs. Settings that you don't pass are looked up as in a
+pipeline script: in `[dbt_cloud]` of `.dlt/secrets.toml` and `.dlt/config.toml`, or as
+`DBT_CLOUD__...` in the environment. The token is configured there, and never passed.
 
 Exit codes:
 
 - 0: succeeded
 - 1: the run failed, or there was nothing to cancel
-- 2: wrong usage or configuration, among them all that dbt Cloud refuses
+- 2: wrong usage or configuration, or dbt Cloud refused
 - 3: the run was cancelled
-- 4: the run timed out, or had not ended after `--wait-timeout`
+- 4: the run timed out, or did not finish within `--wait-timeout`
 - 5: the API is unreachable, or the outcome of the run is not known
 - 6: the run is in progress, for `status --no-wait`
 - 128 + n: interrupted by signal n
@@ -41,7 +41,7 @@ Exit codes:
         configure_parser(parser)
 
     def execute(self, args: argparse.Namespace) -> None:
-        """Carries out a subcommand, and exits with its code, unaltered by dlt."""
+        """Runs a subcommand, and exits with its code: dlt would change it."""
         from dlt_dbt_cloud._cli.parser import execute  # noqa: PLC0415  # see the module
 
         raise SystemExit(execute(args))
@@ -51,6 +51,6 @@ Exit codes:
 def plug_cli() -> type[DBTCloudCommand]:
     """Offers the command to dlt, and to `dlthub`, which takes over in a dltHub workspace.
 
-    Newer versions of dlt pass the `host` that asks. Older ones refuse a plugin that expects it.
+    Newer versions of dlt pass a `host`. Older ones refuse a plugin that takes it.
     """
     return DBTCloudCommand

@@ -40,6 +40,8 @@ MAY_IMPORT = {
     "": {"_values", "client", "configuration", "exceptions", "jobs", "run", "sources"},
 }
 """The table of the architecture. A room is a module or a package; "" is the package's face."""
+FOR_TYPES = {"exceptions": {"run"}}
+"""Modules that may be imported from above for annotations alone: an exception has its run."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if "local" not in path.parts]
@@ -54,12 +56,19 @@ def name_of(path: Path) -> str:
 def imports_of(path: Path) -> set[str]:
     """Returns what a module imports from the package, wherever in it, also for types alone."""
     names = {name_of(module) for module in MODULES}
+    tree = ast.parse(path.read_text())
+    guards = [it for it in ast.walk(tree) if isinstance(it, ast.If)]
+    guarded = {
+        it for guard in guards if ast.unparse(guard.test) == "TYPE_CHECKING" for it in guard.body
+    }
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dlt_dbt_cloud"):
             module = str(node.module).removeprefix("dlt_dbt_cloud").lstrip(".")
             inner = (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
-            found |= {name if name in names else module for name in inner}
+            modules = {name if name in names else module for name in inner}
+            allowed = FOR_TYPES.get(name_of(path), set()) if node in guarded else set()
+            found |= modules - allowed
     return found
 
 

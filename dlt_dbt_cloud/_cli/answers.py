@@ -8,10 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._io import IO, Blocking
 from dlt_dbt_cloud.client import DBTCloudClientV2
-from dlt_dbt_cloud.configuration import (
-    DBTCloudConfiguration,
-    resolve_dbt_cloud_configuration,
-)
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration, resolve_dbt_cloud_configuration
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudException,
@@ -33,11 +30,11 @@ TYPED: Final = (
         "To be asked for them: dlt dbt-cloud init. Or add to",
     ),
 )
-"""What scripts are advised, and what a person types instead."""
+"""The advice for scripts, and what a person types instead."""
 
 
 class ExitCode(IntEnum):
-    """What the exit codes say. `DBTCloudCommand.description` tells the user."""
+    """The exit codes, as `DBTCloudCommand.description` explains them."""
 
     SUCCEEDED = 0
     FAILED = 1
@@ -50,7 +47,7 @@ class ExitCode(IntEnum):
 
 
 class Answer(NamedTuple):
-    """What a command says: to the shell, to scripts (`--json`) and to people."""
+    """The answer of a command: to the shell, to scripts (`--json`) and to people."""
 
     exit_code: int
     data: Any
@@ -58,7 +55,7 @@ class Answer(NamedTuple):
 
 
 def exit_code_of(error: Exception) -> ExitCode:
-    """Returns the exit code for a command that could not do what it was asked to."""
+    """Returns the exit code of a command that failed."""
     if isinstance(error, DBTCloudWaitTimeoutException):
         return ExitCode.TIMED_OUT
     if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
@@ -70,14 +67,14 @@ def exit_code_of(error: Exception) -> ExitCode:
 
 
 def typed(text: str) -> str:
-    """Returns a message whose advice can be typed."""
+    """Returns a message with commands instead of the advice for scripts."""
     for script, command in TYPED:
         text = script.sub(command, text)
     return text
 
 
 def answer_with(run: DBTCloudRun, while_in_progress: ExitCode) -> Answer:
-    """Returns the answer that is a run."""
+    """Returns the answer that shows a run."""
     outcomes = (
         (run.in_progress, while_in_progress),
         (run.is_success, ExitCode.SUCCEEDED),
@@ -106,11 +103,10 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def resolved(args: argparse.Namespace, **more: Any) -> DBTCloudConfiguration:
-    """Returns the configuration, in which nothing is missing that the command needs."""
-    settings = {**settings_of(args), **more}
+    """Returns all settings, those that the command needs among them."""
     requires = ("account_id", "job_id") if hasattr(args, "job") else ("account_id",)
     return resolve_dbt_cloud_configuration(
-        pipeline_name=args.pipeline_name, requires=requires, **settings
+        pipeline_name=args.pipeline_name, requires=requires, **{**settings_of(args), **more}
     )
 
 
@@ -127,10 +123,13 @@ def run_id_of(config: DBTCloudConfiguration) -> int:
     )
 
 
-def world(config: DBTCloudConfiguration, io: IO | None) -> tuple[IO, DBTCloudClientV2]:
-    """Returns the time and the API of a command. The programs retry by themselves."""
-    api = DBTCloudClientV2(credentials=config, outage_timeout=0)
-    return io or Blocking(config.request_timeout), api
+def world(
+    args: argparse.Namespace, io: IO | None, **more: Any
+) -> tuple[IO, DBTCloudClientV2, DBTCloudConfiguration]:
+    """Returns what a program takes: the world, the API and the settings."""
+    config = resolved(args, **more)
+    api = DBTCloudClientV2(credentials=config, outage_timeout=0)  # the programs retry
+    return io or Blocking(config.request_timeout), api, config
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

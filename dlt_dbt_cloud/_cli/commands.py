@@ -1,6 +1,7 @@
-"""The commands that run jobs and look at them: parsed arguments in, an answer out."""
+"""The commands about jobs and their runs: parsed arguments in, an answer out."""
 
 import argparse
+from pathlib import Path
 from typing import Final
 
 import dlt
@@ -16,12 +17,16 @@ from dlt_dbt_cloud._cli.answers import (
     world,
 )
 from dlt_dbt_cloud._follow.first import first_read
+from dlt_dbt_cloud._follow.logs import StepLogs
+from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._io import run as run_program
-from dlt_dbt_cloud._values import list_of, str_of
+from dlt_dbt_cloud._report import report as read_report
+from dlt_dbt_cloud._values import int_of, list_of, str_of
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.exceptions import DBTCloudException
 from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run.reading import outcome
 
 MAX_CAUSE: Final = 50
 """Characters of a cause that the table of runs shows at most."""
@@ -29,8 +34,7 @@ MAX_CAUSE: Final = 50
 
 def run(args: argparse.Namespace, io: IO | None) -> Answer:
     """Runs a job, once, and waits until it has finished."""
-    config = resolved(args)
-    io, api = world(config, io)
+    io, api, config = world(args, io)
     pipeline = None
     if args.pipeline_name and (config.select_loaded or config.skip_unchanged):
         pipeline = dlt.attach(args.pipeline_name)  # what it has loaded says what to build
@@ -40,18 +44,15 @@ def run(args: argparse.Namespace, io: IO | None) -> Answer:
 
 def status(args: argparse.Namespace, io: IO | None) -> Answer:
     """Waits for a run and shows it. With --no-wait shows it as it is."""
-    config = resolved(args)
-    run_id_of(config)
-    io, api = world(config, io)
+    io, api, config = world(args, io)
+    run_id_of(config)  # raises if it is missing
     return answer_with(run_program(follow_run(io, api, config)), ExitCode.IN_PROGRESS)
 
 
 def cancel(args: argparse.Namespace, io: IO | None) -> Answer:
     """Cancels a run."""
-    config = resolved(args)
-    run_id = run_id_of(config)
-    io, api = world(config, io)
-    run = run_program(io.call(api.cancel_run, run_id))
+    io, api, config = world(args, io)
+    run = run_program(io.call(api.cancel_run, run_id_of(config)))
     has_finished = run.is_complete and not run.is_cancelled
     text = f"{run}\nThere is nothing to cancel." if has_finished else str(run)
     return Answer(ExitCode.FAILED if has_finished else ExitCode.SUCCEEDED, run, text)
@@ -59,10 +60,8 @@ def cancel(args: argparse.Namespace, io: IO | None) -> Answer:
 
 def retry(args: argparse.Namespace, io: IO | None) -> Answer:
     """Retries a failed run from its failed step, and waits for the new run."""
-    config = resolved(args)
-    run_id = run_id_of(config)
-    call = Call(*world(config, io), config)
-    return answer_with(run_program(_retried(call, run_id)), ExitCode.SUCCEEDED)
+    call = Call(*world(args, io))
+    return answer_with(run_program(_retried(call, run_id_of(call.config))), ExitCode.SUCCEEDED)
 
 
 async def _retried(call: Call, run_id: int) -> DBTCloudRun:
@@ -75,12 +74,13 @@ async def _retried(call: Call, run_id: int) -> DBTCloudRun:
 
 def runs(args: argparse.Namespace, io: IO | None) -> Answer:
     """Shows the last runs of a job."""
-    config = resolved(args)
-    call = Call(*world(config, io), config)
-    job_id = run_program(call.job_id())
-    client = DBTCloudClientV2(credentials=config, io=io)
+    call = Call(*world(args, io))
+    client = DBTCloudClientV2(credentials=call.config, io=io)
     newest_first = client.list_runs(
-        job_definition_id=job_id, order_by="-id", include_related=["trigger"], limit=args.limit
+        job_definition_id=run_program(call.job_id()),
+        order_by="-id",
+        include_related=["trigger"],
+        limit=args.limit,
     )
     last = list(newest_first)
     heads = ("id", "status", "cause", "created (UTC)", "queued", "ran", "url")
@@ -109,10 +109,41 @@ def jobs(args: argparse.Namespace, io: IO | None) -> Answer:
     return Answer(ExitCode.SUCCEEDED, found, text)
 
 
+def logs(args: argparse.Namespace, io: IO | None) -> Answer:
+    """Shows the logs of a run's steps. With --follow while they are written."""
+    call = Call(*world(args, io, progress="off"))
+    run_id = run_id_of(call.config)
+    if args.follow:
+        call.watch.logs = StepLogs(Screen(args.stdout), args.step)
+        run = run_program(_followed(call, run_id))
+        return Answer(ExitCode.SUCCEEDED, _steps(run, args.step), "")
+    run = run_program(_read(call, run_id))
+    steps = _steps(run, args.step)
+    if not steps:
+        wanted = f"no step {args.step}" if args.step else "no steps yet"
+        raise DBTCloudException(f"Run {run.id} ({run.status_name}) has {wanted}. {run.url}")
+    text = "\n".join(f"{it['index']}. {it['name']}\n{it['logs'] or ''}".rstrip() for it in steps)
+    return Answer(ExitCode.SUCCEEDED, steps, text)
+
+
+def report(args: argparse.Namespace, io: IO | None) -> Answer:
+    """Writes a page about a run, or Markdown: what failed and why, times, tests and logs."""
+    call = Call(*world(args, io))
+    run = run_program(_read(call, run_id_of(call.config)))
+    text = run.to_markdown() if args.format == "markdown" else run.to_html()
+    if args.output is None:
+        return Answer(ExitCode.SUCCEEDED, run, text.rstrip("\n"))
+    try:
+        Path(args.output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DBTCloudException(f"Can't write the report to {args.output}: {error}") from error
+    return Answer(ExitCode.SUCCEEDED, run, f"The report is in {args.output}")
+
+
 def _run_row(run: DBTCloudRun) -> tuple[str, ...]:
     return (
         str(run.id),
-        "Timed out" if run.is_timed_out else run.status_name,
+        outcome(run),
         _one_line(run.cause),
         str_of(run.get("created_at"))[:19],
         str_of(run.get("queued_duration")),
@@ -124,3 +155,25 @@ def _run_row(run: DBTCloudRun) -> tuple[str, ...]:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= MAX_CAUSE else line[: MAX_CAUSE - 3] + "..."
+
+
+async def _read(call: Call, run_id: int) -> DBTCloudRun:
+    """Returns a run as it is, with all that can be read of it."""
+    found = await first_read(call.io, call.api, run_id, call.limits)
+    return await read_report(call.io, call.api, found)
+
+
+async def _followed(call: Call, run_id: int) -> DBTCloudRun:
+    async with call.abortable():
+        found = await first_read(call.io, call.api, run_id, call.limits)
+        found = await read_report(call.io, call.api, await call.follow(found))
+        call.watch.reported(found)
+        return found
+
+
+def _steps(run: DBTCloudRun, only: int | None) -> list[dict[str, object]]:
+    steps = (
+        {"index": int_of(step.get("index")), "name": step.get("name"), "logs": step.get("logs")}
+        for step in run.steps
+    )
+    return [step for step in steps if only in (None, step["index"])]

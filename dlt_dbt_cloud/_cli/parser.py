@@ -14,7 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.runtime import signals
 from dlt.common.typing import extract_inner_type, is_list_generic_type
 
-from dlt_dbt_cloud._cli import commands, reading, setup, sources
+from dlt_dbt_cloud._cli import commands, setup, sources
 from dlt_dbt_cloud._cli.answers import Answer, ExitCode, exit_code_of, typed
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
@@ -30,17 +30,15 @@ NO_OPTIONS: Final = (
     "wait_for_outcome",  # is --wait and --no-wait
     "raise_on_failure",  # is what the exit code says
 )
-
-
-def _run_settings() -> tuple[str, ...]:
-    """Returns all settings that can be options: those of a run."""
-    others = {*NO_OPTIONS, *CONNECTION}
-    fields = DBTCloudConfiguration.get_resolvable_fields()
-    return tuple(name for name in fields if name not in others)
+OF_A_RUN: Final = tuple(
+    name
+    for name in DBTCloudConfiguration.get_resolvable_fields()
+    if name not in (*NO_OPTIONS, *CONNECTION)
+)
 
 
 class Command(NamedTuple):
-    """What a command does, its positional argument and the settings that are its options."""
+    """A command: its function, its positional argument, the settings that are its options."""
 
     function: Callable[[argparse.Namespace, IO | None], Answer]
     subject: str
@@ -52,23 +50,23 @@ COMMANDS: Final = {
     "init": Command(setup.init, "job"),
     "check": Command(setup.check, "job", JOB),
     "jobs": Command(commands.jobs, "", JOB),
-    "run": Command(commands.run, "job", _run_settings(), waits=True),
+    "run": Command(commands.run, "job", OF_A_RUN, waits=True),
     "status": Command(commands.status, "run", (*WAIT, *WATCH), waits=True),
     "cancel": Command(commands.cancel, "run"),
     "retry": Command(commands.retry, "run", (*WAIT, *WATCH, "cancel_on_abort"), waits=True),
     "runs": Command(commands.runs, "job", JOB),
-    "logs": Command(reading.logs, "run", WAIT),
-    "report": Command(reading.report, "run"),
+    "logs": Command(commands.logs, "run", WAIT),
+    "report": Command(commands.report, "run"),
     "sources": Command(sources.sources, "pipeline"),
 }
 
 
 def execute(args: argparse.Namespace, io: IO | None = None) -> int:
-    """Carries out a parsed command, and returns its exit code."""
+    """Runs a parsed command, and returns its exit code."""
     if args.operation == "local":
         return local(args.arguments)
     args.stdout = sys.stdout
-    # Standard output has the answer and nothing else, whatever a library prints.
+    # Standard output holds the answer and nothing else, whatever a library prints.
     with redirect_stdout(sys.stderr), _log_to_stderr():
         answer = _answer(args, io)
     output = json.dumps(answer.data, indent=2, default=str) if args.json else answer.text
@@ -100,7 +98,7 @@ def _answer_to(error: BaseException, exit_code: int) -> Answer:
 
 
 class TypedFormatter(logging.Formatter):
-    """Formats records as plain lines, whose advice can be typed."""
+    """Formats records as plain lines, with commands instead of the advice for scripts."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line of a record."""
@@ -109,7 +107,7 @@ class TypedFormatter(logging.Formatter):
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    """Shows what happens as it happens, as plain lines."""
+    """Shows the log of the call as plain lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(TypedFormatter())
     handler.addFilter(lambda record: not hasattr(record, "dbt_cloud_run"))  # is the answer
@@ -142,16 +140,16 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     added.choices["runs"].add_argument(
         "--limit", type=_count, default=10, metavar="N", help="How many runs, by default 10."
     )
-    _configure_reading(added.choices)
-    # All arguments are those of the local dbt Cloud, --help too: nothing looks like an option here.
+    _configure_reports(added.choices)
+    # All arguments go to the local dbt Cloud, --help too: nothing looks like an option here.
     doc = inspect.getdoc(local)
     passing_on = added.add_parser("local", help=doc, add_help=False, prefix_chars="\0")
     passing_on.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
-def _configure_reading(choices: Mapping[str, argparse.ArgumentParser]) -> None:
+def _configure_reports(choices: Mapping[str, argparse.ArgumentParser]) -> None:
     add = choices["logs"].add_argument
-    add("--follow", action="store_true", help="Go on until the run has finished.")
+    add("--follow", action="store_true", help="Show new lines until the run has finished.")
     add("--step", type=_count, metavar="N", help="Only the step with this number.")
     add = choices["report"].add_argument
     add("-o", "--output", metavar="FILE", help="Where to write, by default standard output.")
@@ -169,7 +167,7 @@ def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str
         parser.add_argument("run_id", nargs="?", metavar="run", help="Id of the run.")
     parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
     parser.add_argument(
-        "--pipeline-name", metavar="NAME", help="Pipeline whose sections are looked in first."
+        "--pipeline-name", metavar="NAME", help="Pipeline whose section of the settings wins."
     )
     if command.waits:
         _add_setting(parser, "wait_for_outcome", docs, option="--wait")
@@ -187,7 +185,7 @@ def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str
 def _add_setting(
     parser: argparse._ActionsContainer, name: str, docs: dict[str, str], option: str = ""
 ) -> None:
-    """Adds a setting as an option. Left out, it is looked up as the configuration is."""
+    """Adds a setting as an option. Without it, the setting is looked up."""
     kind: Any = extract_inner_type(DBTCloudConfiguration.get_resolvable_fields()[name])
     doc = docs.get(name)
     kwargs: dict[str, Any] = {"type": kind, "metavar": "TEXT" if kind is str else "N"}
@@ -195,13 +193,13 @@ def _add_setting(
         kwargs = {"action": argparse.BooleanOptionalAction}
     elif is_list_generic_type(kind):
         kwargs = {"action": "extend", "type": _list, "metavar": "TEXT"}
-        doc = f"{doc or ''} As such a list, or one a time: the option can be repeated."
+        doc = f"{doc or ''} Pass such a list, or repeat the option."
     option = option or f"--{name.replace('_', '-')}"
     parser.add_argument(option, dest=name, default=None, help=doc, **kwargs)
 
 
 def _list(text: str) -> list[str]:
-    """Returns a list in JSON, or a text as the only one of a list."""
+    """Returns a list given as JSON, or a list of the text."""
     try:
         values = json.loads(text) if text.lstrip().startswith("[") else [text]
     except ValueError:

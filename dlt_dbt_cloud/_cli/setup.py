@@ -1,4 +1,4 @@
-"""The commands for the first minutes: is all as it should be, and write the settings."""
+"""The commands for the first minutes: write the settings, and check them."""
 
 import argparse
 import getpass
@@ -27,7 +27,7 @@ from dlt_dbt_cloud.configuration import (
 from dlt_dbt_cloud.exceptions import DBTCloudException
 
 SECRET: Final = 0o600
-"""Only the owner reads a new file with a token."""
+"""Only the owner can read a new file with a token."""
 
 
 def check(args: argparse.Namespace, io: IO | None) -> Answer:
@@ -67,7 +67,7 @@ def init(args: argparse.Namespace, io: IO | None) -> Answer:
 
 
 def _asked(question: str) -> str:
-    """Returns what a person types. Standard output is for the answer."""
+    """Returns what a person types. The question goes to standard error."""
     sys.stderr.write(f"{question}: ")
     sys.stderr.flush()
     answer = sys.stdin.readline().strip()
@@ -77,7 +77,7 @@ def _asked(question: str) -> str:
 
 
 def _token() -> str:
-    """Returns the token: it is never an option, which whoever lists the processes would see."""
+    """Returns the token. It is no option: anyone who lists the processes would see it."""
     question = 'Service token or personal access token, with the permission "Job runner": '
     if sys.stdin.isatty():
         return getpass.getpass(question, sys.stderr)
@@ -104,7 +104,7 @@ def _chosen(wanted: str | None, jobs: list[dict[str, Any]]) -> dict[str, Any]:
 def _write(path: Path, settings: dict[str, str], mode: int = 0o644) -> None:
     """Sets settings in the section of a TOML file, and leaves the rest as it is.
 
-    The file is replaced at once, so that one who is killed leaves the old or the new.
+    The file is replaced at once: after a kill, it is the old or the new one.
     """
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -33,18 +33,17 @@ def sources(args: argparse.Namespace, io: IO | None) -> Answer:
         raise InvalidCredentialsException(str(error)) from None
     found = dbt_sources(pipeline, loaded_at_field=args.loaded_at_field)
     new = update_sources_yml(old, found)
-    gone = [f"Gone from the schema: {it}" for it in new.gone]
     is_behind = new.text != old
     data = {"path": str(path), "is_behind": is_behind, "gone": new.gone, "text": new.text}
-    if args.check:
-        state = f"{path} is behind the schema." if is_behind else f"{path} is up to date."
-        code = ExitCode.FAILED if is_behind else ExitCode.SUCCEEDED
-        return Answer(code, data, "\n".join([state, *gone]))
-    if not args.output:
+    if not args.check and not args.output:
         return Answer(ExitCode.SUCCEEDED, data, new.text.rstrip())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(new.text, encoding="utf-8")
-    return Answer(ExitCode.SUCCEEDED, data, "\n".join([f"{path} is up to date.", *gone]))
+    fails = args.check and is_behind
+    state = f"{path} is {'behind the schema' if fails else 'up to date'}."
+    if not args.check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(new.text, encoding="utf-8")
+    text = "\n".join([state, *(f"Gone from the schema: {it}" for it in new.gone)])
+    return Answer(ExitCode.FAILED if fails else ExitCode.SUCCEEDED, data, text)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

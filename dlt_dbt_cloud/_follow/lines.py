@@ -1,43 +1,55 @@
-"""Tells a wait in words: in a line that lives, or in a few lines that stay."""
+"""Tells a wait in words: in one line that is redrawn, or in a few lines that stay."""
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.screen import AnyScreen, Screen, Still
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._values import clock
+from dlt_dbt_cloud._values import clock, list_of
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 from dlt_dbt_cloud.run.log import logged_nodes
+from dlt_dbt_cloud.run.reading import outcome
 
 HEARTBEAT: Final = 60.0
 """Seconds after which there is a line though nothing has changed."""
 
 HOUR: Final = 3600.0
 MAX_CHANGES: Final = 38
-"""Changes that have a line of their own within an hour: with one a minute, a hundred lines."""
+"""Changes within an hour that get a line: with one line a minute, about a hundred in all."""
 
 FRAME: Final = 1.0
-"""Seconds after which a line that lives is drawn again."""
+"""Seconds after which the one line is redrawn."""
 
 
-class Lines:
-    """Tells a wait for a run.
+class Heartbeat(Still):
+    """Tells a wait in lines that stay, at least one every minute."""
 
-    Args:
-        screen: Where to.
-        io: Clock.
-        usual: How long runs of the job usually take.
-    """
-
-    def __init__(self, screen: AnyScreen, io: IO, usual: UsualTimes | None) -> None:
+    def __init__(self, screen: AnyScreen, io: IO) -> None:
         self._screen = screen
         self._io = io
+        self._told_at = io.now()
+
+    @property
+    def due(self) -> float:
+        """Seconds until `tick` has something to tell."""
+        return max(0.0, self._told_at + HEARTBEAT - self._io.now())
+
+    def _line(self, text: str) -> None:
+        self._told_at = self._io.now()
+        self._screen.line(text)
+
+
+class Lines(Heartbeat):
+    """Tells a wait for a run, and how long it will usually take."""
+
+    def __init__(self, screen: AnyScreen, io: IO, usual: UsualTimes | None) -> None:
+        super().__init__(screen, io)
         self._usual = usual
         self._run: DBTCloudRun | None = None
-        self._read_at = self._told_at = io.now()
+        self._read_at = io.now()
         self._changes: deque[float] = deque(maxlen=MAX_CHANGES)
 
     def __enter__(self) -> Self:
@@ -52,9 +64,7 @@ class Lines:
     @property
     def due(self) -> float:
         """Seconds until `tick` has something to tell."""
-        if self._screen.is_live:
-            return FRAME
-        return max(0.0, self._told_at + HEARTBEAT - self._io.now())
+        return FRAME if self._screen.is_live else super().due
 
     def show(self, run: DBTCloudRun) -> None:
         """Tells what is new of a run that was just read."""
@@ -64,7 +74,7 @@ class Lines:
             self._line(beginning(run, self._usual))
             before = None
         if run.is_complete and (not run.is_success or (before and before.is_complete)):
-            pass  # an end is told once, and a failure by the log or an exception
+            pass  # an end is told once, a failure by the log or an exception
         elif run.is_complete:
             self._line(f"dbt Cloud run {run.id}: {ending(run)}")
         elif before is None and not run.is_queued:
@@ -75,7 +85,7 @@ class Lines:
         self.tick()
 
     def tick(self) -> None:
-        """Goes on telling: time passes, though nothing has been read."""
+        """Tells that time passes, though nothing has been read."""
         run = self._run
         if run is None or run.is_complete:
             return
@@ -90,10 +100,6 @@ class Lines:
         is_full = len(self._changes) == MAX_CHANGES
         return not is_full or self._io.now() - self._changes[0] >= HOUR
 
-    def _line(self, text: str) -> None:
-        self._told_at = self._io.now()
-        self._screen.line(text)
-
     def _text(self, run: DBTCloudRun) -> str:
         since = self._io.now() - self._read_at
         elapsed = f"{clock(run.queued_seconds + run.run_seconds + since)} so far"
@@ -104,40 +110,22 @@ class Lines:
         return f"dbt Cloud run {run.id}: {', '.join(filter(None, parts))}"
 
 
-class Tally(Still):
-    """Tells how many of the runs that are waited for have finished.
+class Tally(Heartbeat):
+    """Tells how many of the runs have finished."""
 
-    Args:
-        screen: Where to.
-        io: Clock.
-    """
-
-    def __init__(self, screen: AnyScreen, io: IO) -> None:
-        self._screen = screen
-        self._io = io
-        self._told_at = io.now()
-        self._text = "dbt Cloud runs: none has finished yet"
-
-    @property
-    def due(self) -> float:
-        """Seconds until `tick` has something to tell."""
-        return max(0.0, self._told_at + HEARTBEAT - self._io.now())
+    _text = "dbt Cloud runs: none has finished yet"
 
     def show_runs(self, runs: Sequence[DBTCloudRun]) -> None:
         """Tells how many of the runs have finished."""
         finished = sum(run.is_complete for run in runs)
         self._text = f"dbt Cloud runs: {finished} of {len(runs)} have finished"
         if finished == len(runs) or self._io.now() - self._told_at >= HEARTBEAT / 2:
-            self._line()
+            self._line(self._text)
 
     def tick(self) -> None:
-        """Goes on telling: time passes, though nothing has been read."""
+        """Tells that time passes, though nothing has been read."""
         if self.due <= 0:
-            self._line()
-
-    def _line(self) -> None:
-        self._told_at = self._io.now()
-        self._screen.line(self._text)
+            self._line(self._text)
 
 
 def beginning(run: DBTCloudRun, usual: UsualTimes | None) -> str:
@@ -148,31 +136,19 @@ def beginning(run: DBTCloudRun, usual: UsualTimes | None) -> str:
 
 def ending(run: DBTCloudRun) -> str:
     """Returns the last words about a run that has finished: why it failed is told elsewhere."""
-    outcome = "Timed out" if run.is_timed_out else run.status_name
     took = run.queued_seconds + run.run_seconds
-    return f"{outcome} after {clock(took)}" if took else outcome
+    return f"{outcome(run)} after {clock(took)}" if took else outcome(run)
 
 
 def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:
-    """Returns in words how long a run in progress will take, the queue before it counted.
-
-    Args:
-        run: The run.
-        usual: How long runs of its job usually take.
-        since: Seconds since the run was read.
-    """
+    """Returns in words how long a run, read some seconds ago, will take: its queue counts too."""
     if usual is None or run.is_complete:
         return ""
     seconds = usual.ran - run.run_seconds
     if run.is_queued:
         # Each run ahead takes as long as usual. One of them has run for as long as this waits.
-        ahead = len(_ahead(run)) * usual.ran or usual.queued
+        ahead = len(list_of(run.get("blocked_by"))) * usual.ran or usual.queued
         seconds += max(0.0, ahead - run.queued_seconds)
     seconds -= since
     about = f"about {clock(seconds)} left" if seconds > 0 else "longer than usual"
     return f"usually {clock(usual.ran)}, {about}"
-
-
-def _ahead(run: DBTCloudRun) -> list[Any]:
-    blocked_by = run.get("blocked_by")
-    return blocked_by if isinstance(blocked_by, list) else []

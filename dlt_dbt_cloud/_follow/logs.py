@@ -1,6 +1,6 @@
 """Tells the log of each step line by line, while it is written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dlt_dbt_cloud._follow.screen import Screen
@@ -48,15 +48,11 @@ def whole_lines(step: Mapping[str, Any], *, has_ended: bool) -> list[str]:
     return text.rstrip("\n").split("\n") if text.strip() else []
 
 
-def new_lines(told: list[str], lines: list[str]) -> Iterator[str]:
-    """Yields the lines after those that were told, also if the log has lost its beginning."""
-    start = 0
-    if told and lines[: len(told)] == told:
-        start = len(told)
-    elif told:
-        last = told[-OVERLAP:]
-        ends = (
-            end for end in range(len(lines), 0, -1) if lines[max(0, end - len(last)) : end] == last
-        )
-        start = next(ends, 0)
-    yield from lines[start:]
+def new_lines(told: list[str], lines: list[str]) -> list[str]:
+    """Returns the lines after those that were told, also if the log has lost its beginning."""
+    if lines[: len(told)] == told:
+        return lines[len(told) :]
+    last = told[-OVERLAP:]
+    places = range(len(lines), 0, -1)
+    ends = (end for end in places if lines[max(0, end - len(last)) : end] == last)
+    return lines[next(ends, 0) :]

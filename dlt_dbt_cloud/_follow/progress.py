@@ -13,23 +13,25 @@ from dlt.common.runtime.collector_base import Collector
 from typing_extensions import Self
 
 from dlt_dbt_cloud._follow.lines import FRAME, Lines, Tally, left
-from dlt_dbt_cloud._follow.notebook import Notebook, is_notebook
-from dlt_dbt_cloud._follow.screen import CollectorScreen, LogScreen, Screen, Still
+from dlt_dbt_cloud._follow.screen import (
+    CollectorScreen,
+    LogScreen,
+    Notebook,
+    Screen,
+    Still,
+    is_notebook,
+)
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 
 CLAIM: Final = "_dlt_dbt_cloud_wait"
 """Attribute of a collector that names the wait that it shows."""
 
-
 Display = Collector | Screen | LogScreen | CollectorScreen | Notebook
 
 
 def collector_of(pipeline: Any = None) -> Collector | None:
-    """Returns the collector of a pipeline, by default of the active one.
-
-    None if there is no pipeline, or if its progress is off.
-    """
+    """Returns the collector of a pipeline, by default the active one. None if it shows nothing."""
     context = Container()[PipelineContext]
     if pipeline is None and context.is_active():
         pipeline = context.pipeline()
@@ -60,19 +62,12 @@ def display_of(progress: str, pipeline: Any = None) -> Display | None:
 
 
 def shown(display: Display | None, title: str, io: IO, usual: UsualTimes | None) -> "Shown":
-    """Returns what shows a wait for a run.
-
-    Args:
-        display: How, None for not at all.
-        title: What is waited for.
-        io: Clock.
-        usual: How long runs of the job usually take.
-    """
+    """Returns what shows a wait for a run. Without a display, it shows nothing."""
     if isinstance(display, Notebook):
         return display
-    if isinstance(display, Collector):
+    if display is None or isinstance(display, Collector):
         return Progress(display, title, io, usual)
-    return Lines(display, io, usual) if display else Progress(None, title, io)
+    return Lines(display, io, usual)
 
 
 def shown_many(display: Display | None, io: IO) -> "ShownMany":
@@ -100,12 +95,6 @@ class Progress(Still):
     that the run does has one of its own. A collector that raises is reported once and then left
     alone: it never ends a wait. One that shows another wait already, in another thread, is left
     alone too: dlt's collectors show one thing at a time.
-
-    Args:
-        collector: The collector, None to show nothing.
-        title: What is waited for.
-        io: Clock.
-        usual: How long runs of the job usually take.
     """
 
     def __init__(
@@ -136,7 +125,7 @@ class Progress(Still):
             vars(collector).pop(CLAIM, None)
 
     def show(self, run: DBTCloudRun) -> None:
-        """Shows what a run was found to be doing."""
+        """Shows what the run is doing."""
         if not self._collector:
             return
         total = round(self._usual.queued + self._usual.ran) if self._usual else None

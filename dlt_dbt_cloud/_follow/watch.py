@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dlt.common.runtime.collector_base import Collector
 
 from dlt_dbt_cloud._follow.logs import StepLogs
-from dlt_dbt_cloud._follow.notebook import Notebook
 from dlt_dbt_cloud._follow.progress import Display, Shown, rest, shown
-from dlt_dbt_cloud._follow.screen import LogScreen
+from dlt_dbt_cloud._follow.screen import LogScreen, Notebook
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes

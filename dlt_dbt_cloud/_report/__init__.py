@@ -1,4 +1,4 @@
-"""How a finished run is read out: its job, its steps, its nodes, and who triggered it."""
+"""Reads the details of a finished run: its job, its steps, its nodes, and who triggered it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,21 +23,21 @@ WITHOUT_RESULTS: Final = re.compile(r"`dbt (clean|compile|debug|deps|docs|list|l
 """Steps that build and test nothing."""
 
 COMPILE_ONLY: Final = frozenset({"compile", "generate", "list", "show"})
-"""The commands whose `run_results.json` calls nodes a success that were compiled, not built."""
+"""The commands that only compile nodes: their `run_results.json` calls that a success."""
 
 MAX_SECONDS: Final = 30.0
-"""How long reading a failed run takes at most."""
+"""How long reading the details of a failed run may take."""
 
 MAX_SECONDS_OF_OTHERS: Final = 10.0
-"""How long reading another run takes at most: its outcome is told already."""
+"""The same for other runs, whose outcome needs no explanation."""
 
 LATE_PAUSES: Final = (1.0, 2.0, 3.0)
-"""Seconds before each further attempt at logs and artifacts, which dbt Cloud stores after the
-status. All attempts for one run share them."""
+"""Seconds before each further attempt to read logs and artifacts: dbt Cloud stores them later than
+the status. All attempts for one run share these pauses."""
 
 
 class HasArtifacts(Protocol):
-    """The one operation that reading nodes takes."""
+    """The one operation that reading nodes needs."""
 
     def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
         """Returns an artifact."""
@@ -47,13 +47,13 @@ class HasArtifacts(Protocol):
 async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
     """Returns a finished run, read again with its job, its steps and its nodes.
 
-    What can't be read is left out with a warning: the outcome of the run is known already.
+    Details that can't be read are left out with a warning: the outcome is known already.
     """
     seconds = MAX_SECONDS if run.is_error else MAX_SECONDS_OF_OTHERS
     io = io.until(io.now() + seconds)
     usual, load, pauses = run.usual, run.load, iter(LATE_PAUSES)
     try:
-        # A reading that lags behind does not take the outcome back.
+        # A stale answer must not take back the outcome.
         related = await _related(io, api, run, seconds)
         run = related if related.status == run.status else run
         if run.is_error:
@@ -68,14 +68,9 @@ async def report(io: IO, api: RunsApi, run: DBTCloudRun) -> DBTCloudRun:
 async def run_results(
     io: IO, api: HasArtifacts, run_id: int, step: int | None, pauses: Iterator[float]
 ) -> Any:
-    """Returns a step's `run_results.json`, None if it has no readable one even after a while.
+    """Returns a step's `run_results.json`, None if it has no readable one.
 
-    Args:
-        io: The world.
-        api: The API.
-        run_id: The run.
-        step: Index of the step, from 1.
-        pauses: Seconds before each further attempt while the artifact is not found.
+    While it is not found, it is read again after each of the pauses.
     """
     while True:
         try:
@@ -94,14 +89,14 @@ async def run_results(
 def nodes(
     results: Any, places: Mapping[str, tuple[str, str]] | None = None
 ) -> Iterator[DBTCloudNode]:
-    """Yields the entries of a `run_results.json`, of whatever schema version, as far as they go."""
+    """Yields the readable entries of a `run_results.json`, whatever its schema version."""
     for entry in list_of(dict_of(results).get("results")):
         if isinstance(entry, dict):
             yield DBTCloudNode.from_results(entry, places)
 
 
 def may_build(step: Mapping[str, Any]) -> bool:
-    """Returns True if a step may have built or tested nodes, by its name."""
+    """Returns True if a step may have built or tested nodes, judging by its name."""
     name = str_of(step.get("name"))
     return "Invoke dbt" in name and not WITHOUT_RESULTS.search(name)
 
@@ -114,8 +109,8 @@ def only_compiles(results: Mapping[str, Any]) -> bool:
 def are_own(results: Mapping[str, Any], known: set[str]) -> bool:
     """Returns False if a `run_results.json` is that of an earlier step.
 
-    A step that fails before dbt does anything is left with the results of the one before. The ids
-    of the calls of dbt that wrote results are in `known`, to which this one is added.
+    If a step fails before dbt starts, the API returns the results of the step before. `known` holds
+    the ids of the dbt calls whose results were read, and gets that of this one.
     """
     invocation = str_of(dict_of(results.get("metadata")).get("invocation_id"))
     is_new = not invocation or invocation not in known
@@ -141,7 +136,7 @@ async def _with_logs(
 
 
 async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterator[float]) -> None:
-    """Reads the nodes of all steps. Those of the steps before one that can't be read are kept."""
+    """Reads the nodes of all steps. If one can't be read, those of the steps before it are kept."""
     known: set[str] = set()
     for step in run.steps:
         if not may_build(step):
@@ -154,9 +149,9 @@ async def read_nodes(io: IO, api: HasArtifacts, run: DBTCloudRun, pauses: Iterat
 
 
 def _is_worth_waiting(run: DBTCloudRun, step: Mapping[str, Any]) -> bool:
-    """Returns True if a step that has no results yet should have some.
+    """Returns True if a step without results should have some soon.
 
-    How a success came about is worth a wait only if dbt has certainly written results.
+    If the run succeeded, they are worth a wait only if dbt has certainly written them.
     """
     if run.is_error:
         return step in run.failed_steps and run.may_have_results(step)

@@ -1,4 +1,4 @@
-"""What a check of the settings, the token and the job has found."""
+"""The findings of a check of the settings, the token and the job."""
 
 import textwrap
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ class Finding(NamedTuple):
     """What was found about one thing.
 
     Attributes:
-        check: What was looked at.
-        ok: Whether it is as it should be, None if it could not be looked at.
+        check: What was checked.
+        ok: Whether it is as it should be, None if it could not be checked.
         message: What was found, and what to do if it is not ok.
         is_warning: Whether it works, but should be changed.
-        error: Why it is not ok, if an exception says so.
+        error: The exception that says why it is not ok, if there is one.
     """
 
     check: str
@@ -44,7 +44,7 @@ class DBTCloudCheck:
     """The report of `check_dbt_cloud_job`: `print` it.
 
     Attributes:
-        findings: What was found about each thing, in the order in which it was looked at.
+        findings: What was found about each thing, in the order of the checks.
     """
 
     def __init__(self, findings: Iterable[Finding]) -> None:
@@ -52,7 +52,7 @@ class DBTCloudCheck:
 
     @property
     def problems(self) -> list[str]:
-        """All that keeps the job from being run, each with what to do."""
+        """The problems that keep the job from running, each with what to do."""
         return [finding.message for finding in self.findings if finding.ok is False]
 
     @property

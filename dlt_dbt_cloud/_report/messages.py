@@ -1,23 +1,23 @@
-"""What GitHub Actions and Slack are told of a run: short, and escaped as each of them wants it."""
+"""Short messages about a run for GitHub Actions and Slack, each with its own escaping."""
 
 import os
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.run import DBTCloudRun
+from dlt_dbt_cloud.run import DBTCloudRun, reading
 from dlt_dbt_cloud.run.log import shortened
-from dlt_dbt_cloud.run.reading import MAX_NODES, gist, more, read
 
 MAX_ANNOTATIONS: Final = 10
 """GitHub shows ten errors of a step."""
 
 MAX_SUMMARY: Final = 2**20
-"""Maximum size of GitHub's step summary in bytes, of all that a step writes to it."""
+"""Maximum size of GitHub's step summary in bytes."""
 
 
 def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Yields the commands that mark what failed in the files of a pull request."""
+    """Yields GitHub's commands that mark failures in the files of a pull request."""
     if environment.get("GITHUB_ACTIONS") != "true" or run.is_success:
         return
     root = Path(environment.get("GITHUB_WORKSPACE") or ".")
@@ -30,7 +30,7 @@ def annotations(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -
 
 
 def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ) -> None:
-    """Adds a run to the summary that GitHub shows of a step, if this is one of GitHub's."""
+    """Adds a run to the summary of a step, if this is a step of GitHub Actions."""
     if not (name := environment.get("GITHUB_STEP_SUMMARY")):
         return
     path, text = Path(name), f"{run.to_markdown()}\n".encode()
@@ -41,23 +41,24 @@ def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ)
 
 def slack_text(run: DBTCloudRun) -> str:
     """Returns a short message about a run: its link, and what failed first."""
-    reading = read(run)
-    title = f"<{reading.url}|{_slack(reading.title)}>" if reading.url else _slack(reading.title)
-    lines = [f"{title}: *{_slack(reading.outcome)}*", *map(_slack, reading.notes)]
-    lines += [f"• *{_slack(error.kind)}* {_slack(gist(error.message))}" for error in reading.errors]
-    failed = reading.failed[:MAX_NODES]
-    lines += [f"• *{_slack(node.name)}* {_slack(gist(node.message))}" for node in failed]
-    return "\n".join(filter(None, [*lines, more(reading.failed)]))
+    title = escape(reading.title(run), quote=False)
+    title = f"<{run.url}|{title}>" if run.url else title
+    failures = [(error.kind, error.message) for error in run.errors]
+    failures += [(it.name, it.message) for it in run.failed_nodes[: reading.MAX_NODES]]
+    told = [f"*{reading.outcome(run)}*", *reading.notes(run)]
+    told += [f"• *{name}* {reading.gist(message)}" for name, message in failures]
+    text = escape("\n".join(filter(None, [*told, reading.more(run.failed_nodes)])), quote=False)
+    return f"{title}: {text}"
 
 
 def _in_repository(root: Path, file: str) -> str:
-    """Returns a file of a dbt project, from the root of the repository if it is found there."""
+    """Returns the path of a dbt project's file from the root of the repository, if it is there."""
     if not file:
         return ""
     for pattern in (file, f"*/{file}", f"*/*/{file}"):
         try:
             found = sorted(root.glob(pattern))
-        except (ValueError, NotImplementedError, OSError):  # no name of a file
+        except (ValueError, IndexError, NotImplementedError, OSError):  # no name of a file
             return file
         if len(found) == 1:
             return found[0].relative_to(root).as_posix()
@@ -70,7 +71,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _slack(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""What Airflow 2 and 3 have in different places."""
+"""Imports what Airflow 2 and 3 have in different places."""
 
 import asyncio
 from typing import Any
@@ -51,8 +51,8 @@ DEFERRABLE: bool = conf.getboolean("operators", "default_deferrable", fallback=F
 async def was_stopped(trigger: BaseTrigger) -> bool:
     """Returns True if the trigger ends because a person has acted on its task.
 
-    From Airflow 3.3 on, Airflow calls `on_kill` of the trigger then, and this is False. Before, a
-    trigger sees no difference between that and the end of the triggerer, but for the task's state.
+    From version 3.3, Airflow calls the trigger's `on_kill` then, and this returns False. In earlier
+    versions, only the task's state tells that case from the end of the triggerer.
     """
     if hasattr(BaseTrigger, "on_kill") or trigger.task_instance is None:
         return False
@@ -61,7 +61,7 @@ async def was_stopped(trigger: BaseTrigger) -> bool:
 
 
 def _state(ti: Any) -> Any:
-    """Returns the state of a task as the database has it."""
+    """Returns the state of a task in the database."""
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
     except ImportError:  # Airflow 2

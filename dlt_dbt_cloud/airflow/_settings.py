@@ -1,4 +1,4 @@
-"""Settings of an operator: its arguments, and an Airflow connection of type `dbt_cloud`."""
+"""Settings of an operator: from its arguments, and from a connection of type `dbt_cloud`."""
 
 import logging
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ SETTINGS: Final = tuple(
 def resolve(
     settings: Mapping[str, Any], conn_id: str | None, pipeline_name: str | None = None
 ) -> DBTCloudConfiguration:
-    """Returns all settings: the given ones, those of the connection, those of dlt's providers.
+    """Returns all settings: the given ones win over the connection, that over dlt's providers.
 
     Args:
-        settings: The settings. None and an empty text, as of a template, mean not given.
+        settings: The settings. None or an empty text, e.g. of a template, means not given.
         conn_id: The connection, if there is one.
         pipeline_name: Pipeline whose section wins.
     """
@@ -63,17 +63,17 @@ def _from_connection(conn_id: str) -> dict[str, str]:
 
 
 class _ToRoot(logging.Handler):
-    """Hands records over to the root logger, where Airflow takes the log of a task from."""
+    """Passes records to the root logger, whose records Airflow writes to the log of the task."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hands over a record."""
+        """Passes on a record."""
         logging.getLogger().handle(record)
 
 
 def log_to_task() -> None:
-    """Sends our log to that of the task, from INFO on.
+    """Sends our log to the task's, from level INFO.
 
-    dlt's logger writes to stderr, and Airflow takes that for errors.
+    dlt's logger writes to stderr, which Airflow logs as errors.
     """
     if not any(isinstance(handler, _ToRoot) for handler in logger.handlers):
         logger.addHandler(_ToRoot())

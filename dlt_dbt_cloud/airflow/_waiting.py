@@ -1,4 +1,4 @@
-"""What the operator and the sensor share: settings, and the wait in the triggerer."""
+"""The base of the operator and the sensor: settings, and the wait in the triggerer."""
 
 import inspect
 import time
@@ -51,7 +51,7 @@ class WaitsForRun:
         return None
 
     def defer_to_trigger(self, config: DBTCloudConfiguration, run_id: int) -> None:
-        """Ends this process. Airflow goes on with `execute_complete` when the wait is over."""
+        """Ends this process. Airflow calls `execute_complete` when the wait is over."""
         limit = self.execution_timeout
         seconds = min(config.wait_timeout, limit.total_seconds() if limit else float("inf"))
         trigger = DBTCloudRunTrigger(

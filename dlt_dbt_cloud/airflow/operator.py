@@ -15,12 +15,12 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class DBTCloudRunLink(BaseOperatorLink):  # type: ignore[misc]  # Airflow is not always installed
-    """Leads from the task to the page of its run."""
+    """Links the task to the page of its run."""
 
     name = "dbt Cloud run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Returns the URL of the run, an empty text as long as there is none."""
+        """Returns the URL of the run, an empty text until there is one."""
         del operator
         return XCom.get_value(key="job_run_url", ti_key=ti_key) or ""
 
@@ -28,14 +28,15 @@ class DBTCloudRunLink(BaseOperatorLink):  # type: ignore[misc]  # Airflow is not
 class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  # as above
     """Runs a dbt Cloud job exactly once for each task instance, and waits for its run.
 
-    A retry of the task finds the run of the try before: in progress it is waited for, succeeded it
-    is returned, failed or cancelled it is run anew. A cleared task runs anew.
+    A retry of the task finds the run of the earlier try. If that is in progress, the task waits for
+    it; if it succeeded, the task returns it; if it failed or was cancelled, the job runs anew. A
+    cleared task runs anew too.
 
-    All settings of `run_dbt_cloud_job` are arguments, and templated. What is not passed is found
-    like everywhere in this package, except that a run that did not succeed fails the task by
-    default, and that the end of the task by a person or a time limit cancels the run.
+    All settings of `run_dbt_cloud_job` are arguments, and templated. Those that you don't pass are
+    looked up as everywhere in this package. Two defaults differ: a run that does not succeed fails
+    the task, and ending the task, by hand or by a time limit, cancels the run.
 
-    It returns the run, and pushes `job_run_id` and `job_run_url` as soon as there is one.
+    It returns the run, and pushes `job_run_id` and `job_run_url` as soon as there is a run.
 
     Args:
         load_info: The load that the job transforms, from another task: `load_ref(load_info)`.
@@ -43,7 +44,7 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
         dbt_cloud_conn_id: A connection of type `dbt_cloud`, instead of dlt's providers.
         deferrable: Whether to wait in the triggerer.
         raise_on_failure: Whether a run that did not succeed fails the task.
-        cancel_on_abort: Whether the end of the task by a person or a time limit cancels the run.
+        cancel_on_abort: Whether ending the task, by hand or by a time limit, cancels the run.
         kwargs: Further settings, and the arguments of every operator.
     """
 
@@ -77,21 +78,18 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
         if not config.wait_for_outcome:
             return as_json(started)
         if self.deferrable and started.in_progress:
-            self._may_be_killed(config, started)
+            if config.cancel_on_abort and not config.reuse_queued:  # else it may be another's
+                self.own_run = self.config(run_id=str(started.id))
             self.defer_to_trigger(config, started.id)
         return self._finish(config, self._wait(config, started))
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Goes on after the wait in the triggerer."""
+        """Returns the run after the wait in the triggerer."""
         del context
         return self._finish(self.config(), self.result_of(event))
 
     def _run(self, config: DBTCloudConfiguration, **more: Any) -> DBTCloudRun:
         return run_dbt_cloud_job(config, load_info=self.load_info, **more)
-
-    def _may_be_killed(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> None:
-        if config.cancel_on_abort and not config.reuse_queued:  # then it may be another's
-            self.own_run = self.config(run_id=str(run.id))
 
     def _wait(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run when it has finished. While it waits, signals cancel it."""

@@ -11,14 +11,14 @@ from dlt_dbt_cloud.run import DBTCloudRun
 
 
 class DBTCloudRunSensor(WaitsForRun, BaseSensorOperator):  # type: ignore[misc]  # Airflow's is Any
-    """Waits for a dbt Cloud run that another task, or somebody else, has started.
+    """Waits for a dbt Cloud run that another task or somebody else has started.
 
     Args:
         run_id: The run: its id, or what `DBTCloudRunJobOperator` returns.
         dbt_cloud_conn_id: A connection of type `dbt_cloud`, instead of dlt's providers.
         deferrable: Whether to wait in the triggerer.
         raise_on_failure: Whether a run that did not succeed fails the task.
-        cancel_on_abort: Whether the end of the task by a person or a time limit cancels the run.
+        cancel_on_abort: Whether ending the task, by hand or by a time limit, cancels the run.
         kwargs: Further settings, and the arguments of every sensor.
     """
 
@@ -31,7 +31,7 @@ class DBTCloudRunSensor(WaitsForRun, BaseSensorOperator):  # type: ignore[misc] 
         self.run_id = run_id
 
     def execute(self, context: Context) -> Any:
-        """Waits."""
+        """Waits for the run."""
         found = self._read() if self.deferrable else None
         if found is None:
             return super().execute(context)
@@ -41,7 +41,7 @@ class DBTCloudRunSensor(WaitsForRun, BaseSensorOperator):  # type: ignore[misc] 
         return self._result(found)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Goes on after the wait in the triggerer."""
+        """Returns the run after the wait in the triggerer."""
         del context
         return self._result(self.result_of(event))
 

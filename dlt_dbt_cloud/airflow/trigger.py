@@ -1,4 +1,4 @@
-"""What waits for a run in Airflow's triggerer."""
+"""Waits for a run in Airflow's triggerer."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from dlt_dbt_cloud.exceptions import (
 )
 
 CANCEL_SECONDS: Final = 20.0
-"""How long cancelling a run takes at most, while the API is unavailable."""
+"""How long to try to cancel a run while the API is unavailable."""
 
 OF_A_WAIT: Final = (
     "account_id",
@@ -28,11 +28,11 @@ OF_A_WAIT: Final = (
     "request_timeout",
     "max_artifact_bytes",
 )
-"""Settings that a trigger takes along. Airflow stores them, so the token is found where it runs."""
+"""Settings that a trigger carries. Airflow stores them, so the token is looked up where it runs."""
 
 
 class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not always installed
-    """Waits for a run. It may be started again, elsewhere: all that it needs is in its arguments.
+    """Waits for a run. Airflow may start it again elsewhere, so its arguments hold all it needs.
 
     Args:
         run_id: The run.
@@ -63,19 +63,12 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Returns how to make it again."""
-        names = (
-            "run_id",
-            "deadline",
-            "settings",
-            "cancels",
-            "dbt_cloud_conn_id",
-            "pipeline_name",
-        )
+        names = ("run_id", "deadline", "settings", "cancels", "dbt_cloud_conn_id", "pipeline_name")
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event when the run has finished, or when waiting for it makes no sense."""
+        """Yields one event when the run has finished, or when the wait has failed."""
         log_to_task()
         event = {"run_id": self.run_id, "error": ""}
         try:
@@ -96,7 +89,7 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
         yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
-        """Cancels the run: a person has marked the task as failed, say."""
+        """Cancels the run, e.g. because a person has marked the task as failed."""
         if self.cancels:
             await asyncio.to_thread(cancel, await self._config())
 
@@ -108,14 +101,12 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
 
 
 def cancel(config: DBTCloudConfiguration) -> None:
-    """Cancels a run. If that can't be done, the log says so: what else has ended goes on ending."""
-    io = _io.Blocking(config.request_timeout, ignores_abort=True)
+    """Cancels a run. A failure is logged, not raised: the task is ending anyway."""
+    io = _io.Blocking(config.request_timeout).last(CANCEL_SECONDS)
     client = DBTCloudClientV2(credentials=config)
-    patience = Patience(CANCEL_SECONDS)
     run_id = str(config.run_id)
     try:
-        limited = io.until(io.now() + CANCEL_SECONDS)
-        run = _io.run(retry(limited, patience, client.cancel_run, run_id))
+        run = _io.run(retry(io, Patience(CANCEL_SECONDS), client.cancel_run, run_id))
     except DBTCloudAPIException as error:
         _io.logger.error("Couldn't cancel dbt Cloud run %s. %s", run_id, error)
     else:

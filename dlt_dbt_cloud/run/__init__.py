@@ -1,10 +1,10 @@
-"""A run: the API's dict, what a person or a script asks of it, and how people see it."""
+"""A run: the API's dict, properties for scripts, and how people see it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dlt_dbt_cloud._values import dict_of, list_of
+from dlt_dbt_cloud._values import dict_of, int_of, list_of, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudResponseException,
     DBTCloudRunCancelledException,
@@ -13,12 +13,12 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
+from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
 from dlt_dbt_cloud.run.html import fragment, fragment_of_many, page
 from dlt_dbt_cloud.run.log import DBTCloudRunError
 from dlt_dbt_cloud.run.markdown import markdown_of
-from dlt_dbt_cloud.run.node import DBTCloudNode
-from dlt_dbt_cloud.run.reading import read
+from dlt_dbt_cloud.run.node import DBTCloudNode, float_of
 from dlt_dbt_cloud.run.status import STATUSES, DBTCloudRunStatus, UsualTimes
 from dlt_dbt_cloud.run.text import text_of
 
@@ -37,22 +37,14 @@ ADDED: Final = frozenset({"nodes", "usual", "load"})
 
 
 class DBTCloudRun(RunFields):
-    """A run of a dbt Cloud job: the API's dict, with answers to what one asks of it.
+    """A run of a dbt Cloud job: the API's dict, with properties for what scripts need.
 
     `print(run)` tells a person what happened; a notebook shows a table. As a dict it loads with
-    `pipeline.run([run])`. Whatever the API has put into a field, no property raises.
+    `pipeline.run([run])`. No property raises, whatever the API sends.
 
     Attributes:
         nodes: All models, tests, seeds and snapshots of a finished run, as far as its
             `run_results.json` lists them.
-        failed_nodes: Those that made the run fail, with message, file and line.
-        warned_nodes: Those that dbt warned of, also in a run that succeeded.
-        slowest_nodes: Those that took longest.
-        counts: Number of nodes by outcome: `PASS`, `WARN`, `ERROR`, `SKIP`.
-        error: Why the run failed before its first node, a `DBTCloudRunError`. None if it did not.
-        errors: The same of all its steps.
-        triggered_by: Who triggered it.
-        cancelled_by: Who cancelled it.
         usual: How long the job's runs usually take, if that was read.
         load: The load that it was triggered for, if this call triggered it.
     """
@@ -77,8 +69,13 @@ class DBTCloudRun(RunFields):
         run = cls.from_api({k: v for k, v in given.items() if k not in ADDED}, "from_dict")
         run.nodes = tuple(DBTCloudNode.from_dict(dict_of(it)) for it in list_of(given.get("nodes")))
         usual, load = list_of(given.get("usual")), list_of(given.get("load"))
-        run.usual = UsualTimes(*usual) if len(usual) == len(UsualTimes._fields) else None
-        run.load = LoadedTables(*load) if len(load) == len(LoadedTables._fields) else None
+        if len(usual) == len(UsualTimes._fields):
+            run.usual = UsualTimes(*map(float_of, usual))
+        if len(load) == len(LoadedTables._fields):
+            name, dataset, load_ids, rows = load
+            counts = {str_of(table): int_of(n) or 0 for table, n in dict_of(rows).items()}
+            ids = [str_of(load_id) for load_id in list_of(load_ids)]
+            run.load = LoadedTables(str_of(name), str_of(dataset) or None, ids, counts)
         return run
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,14 +86,14 @@ class DBTCloudRun(RunFields):
 
     @classmethod
     def skip(cls, job_id: int, why: str) -> "DBTCloudRun":
-        """Returns what stands for a run of a job that was not triggered."""
+        """Returns what stands in for a run that was not triggered."""
         return cls(id=0, job_definition_id=job_id, is_skipped=True, status_message=why)
 
     def raise_on_failure(self) -> None:
-        """Raises an exception unless the run has succeeded, or is in progress.
+        """Raises an exception unless the run succeeded or is in progress.
 
         Raises:
-            DBTCloudRunException: It did not succeed. The subclass says how it ended.
+            DBTCloudRunException: It did not succeed. The subclass says why.
         """
         if self.is_complete and not self.is_success:
             raise self._exception_type()(str(self), run=self)
@@ -113,17 +110,16 @@ class DBTCloudRun(RunFields):
     @property
     def summary(self) -> str:
         """What happened and why, in a line."""
-        reading = read(self)
-        parts = [reading.headline, "" if self.is_success else reading.reason]
+        parts = [reading.headline(self), "" if self.is_success else reading.reason(self)]
         return f"{'. '.join(part.rstrip('.') for part in parts if part)}. {self.url}".rstrip()
 
     def to_html(self) -> str:
         """Returns a page of its own, which needs no other file."""
-        return page(read(self), self)
+        return page(self)
 
     def to_markdown(self) -> str:
         """Returns Markdown for GitHub's step summary, Slack and the like."""
-        return markdown_of(read(self), self)
+        return markdown_of(self)
 
     def save_report(self, path: str | Path) -> Path:
         """Writes a page about the run, or Markdown if the name ends with `.md`.
@@ -140,20 +136,19 @@ class DBTCloudRun(RunFields):
         return path
 
     def __str__(self) -> str:
-        """Tells a person what `print(load_info)` tells of a load."""
-        return "\n".join(text_of(read(self)))
+        """Tells a person what happened, as `print(load_info)` does for a load."""
+        return "\n".join(text_of(self))
 
     def __repr__(self) -> str:
-        reading = read(self)
-        return f"<{reading.headline}>"
+        return f"<{reading.headline(self)}>"
 
     def _repr_html_(self) -> str:
         """Returns the table that a notebook shows."""
-        return fragment(read(self))
+        return fragment(self)
 
 
 class DBTCloudRuns(list[DBTCloudRun]):
     """Runs, which a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
-        return fragment_of_many([read(run) for run in self])
+        return fragment_of_many(self)

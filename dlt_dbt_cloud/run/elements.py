@@ -1,4 +1,4 @@
-"""HTML that can't be got wrong: every text is escaped, and nothing needs a script or a style."""
+"""Builds HTML in which every text is escaped."""
 
 from collections.abc import Iterable
 from html import escape
@@ -16,7 +16,7 @@ class Html(str):
 
 
 def join(parts: Iterable[str], separator: str = "") -> Html:
-    """Returns parts one after the other, those escaped that are no HTML."""
+    """Returns the joined parts. Those that are no `Html` are escaped."""
     return Html(
         separator.join(it if isinstance(it, Html) else escape(printable(it)) for it in parts)
     )
@@ -44,13 +44,13 @@ def el(tag: str, *children: str, **attributes: object) -> Html:
 
 
 def link(text: str, url: str, **attributes: object) -> Html:
-    """Returns a link, the text alone if the URL leads to no page."""
+    """Returns a link, or only the text if the URL is not one of the web."""
     is_page = url.startswith(("https://", "http://"))
     return el("a", text, href=url, rel="noreferrer", **attributes) if is_page else join([text])
 
 
 def pill(text: str, tone: str) -> Html:
-    """Returns a status, on the colour of its tone."""
+    """Returns a status in the colour of its tone."""
     return el("span", text, class_=f"pill {tone}")
 
 
@@ -60,28 +60,16 @@ def table(
     """Returns a table that can be scrolled on a narrow screen. The first column names the row."""
     head = el("tr", *(el("th", text, scope="col") if text else el("td") for text in heads))
     body = (
-        el(
-            "tr",
-            *(
-                el("td" if place else "th", cell, scope=None if place else "row")
-                for place, cell in enumerate(row)
-            ),
-        )
-        for row in rows
+        el("tr", el("th", first, scope="row"), *(el("td", cell) for cell in cells))
+        for first, *cells in rows
     )
     inner = el("table", el("thead", head), el("tbody", *body), **attributes)
     return el("div", inner, class_="scroll", tabindex=0, role="region", aria_label=title)
 
 
-def bar(share: float, tone: str = "open", start: float = 0.0) -> Html:
-    """Returns a bar from one share of the width on: decoration, the number stands beside it."""
+def bar(share: float, tone: str) -> Html:
+    """Returns a bar that takes a share of the width: decoration, the number stands beside it."""
     width = max(0.4, round(100 * min(max(share, 0.0), 1.0), 2))
-    shape = el("rect", x=round(100 * start, 2), y=0, width=width, height=10, class_=tone)
-    return el(
-        "svg",
-        shape,
-        class_="bar",
-        viewBox="0 0 100 10",
-        preserveAspectRatio="none",
-        aria_hidden="true",
-    )
+    shape = el("rect", x=0, y=0, width=width, height=10, class_=tone)
+    box = {"viewBox": "0 0 100 10", "preserveAspectRatio": "none"}
+    return el("svg", shape, class_="bar", **box, aria_hidden="true")

@@ -1,4 +1,4 @@
-"""The fields of a run as the API sends them, and what one asks of them. No property raises."""
+"""The fields of a run as the API sends them, and what follows from them. No property raises."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ MAX_AHEAD: Final = 10
 """Number of runs ahead in the queue that are named."""
 
 SLOWEST: Final = 10
-"""Number of nodes that are called the slowest."""
+"""Number of nodes in `slowest_nodes`."""
 
 REFUSALS: Final = {
     "RETRY_NOT_FAILED_RUN": "only a failed run can be retried",
@@ -41,14 +41,7 @@ class LoadedTables(NamedTuple):
 
 
 class RunFields(dict[str, Any]):
-    """The API's dict, with answers to what one asks of it.
-
-    Attributes:
-        nodes: All models, tests, seeds and snapshots of a finished run, as far as its
-            `run_results.json` lists them.
-        usual: How long the job's runs usually take, if that was read.
-        load: The load that the run was triggered for, if this call triggered it.
-    """
+    """The base of `DBTCloudRun`: all of it that renders nothing."""
 
     nodes: tuple[DBTCloudNode, ...] = ()
     usual: UsualTimes | None = None
@@ -91,19 +84,19 @@ class RunFields(dict[str, Any]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run has ended, well or not."""
+        """Whether the run has finished, successfully or not."""
         if self.status not in STATUSES:
             return self.is_skipped or self.get("is_complete") is True
         return (self.status or 0) >= DBTCloudRunStatus.SUCCESS
 
     @property
     def in_progress(self) -> bool:
-        """Whether the run has not ended."""
+        """Whether the run is queued, starting or running."""
         return not self.is_complete
 
     @property
     def is_success(self) -> bool:
-        """Whether the run has ended well, or all was well without it."""
+        """Whether the run succeeded, or was not needed."""
         return self.is_skipped or self.status == DBTCloudRunStatus.SUCCESS
 
     @property
@@ -144,7 +137,7 @@ class RunFields(dict[str, Any]):
 
     @property
     def run_seconds(self) -> float:
-        """Seconds since the run has started, or in all when it has ended."""
+        """Seconds since the run started, up to now while it is in progress."""
         return seconds(self.get("run_duration"))
 
     @property
@@ -186,13 +179,13 @@ class RunFields(dict[str, Any]):
 
     @property
     def failed_steps(self) -> list[dict[str, Any]]:
-        """The steps that failed. One of a run that succeeded failed without consequence."""
+        """The steps that failed. In a run that succeeded, that had no consequence."""
         return [
             step for step in self.steps if int_of(step.get("status")) == DBTCloudRunStatus.ERROR
         ]
 
     def may_have_results(self, step: Mapping[str, Any]) -> bool:
-        """Returns False if a failed step ended before the first node, so left no results.
+        """Returns False if a failed step ended before the first node: it left no results.
 
         dbt writes `run_results.json` after its summary, which is in the log before the file can be
         downloaded.
@@ -201,12 +194,12 @@ class RunFields(dict[str, Any]):
 
     @property
     def failed_nodes(self) -> tuple[DBTCloudNode, ...]:
-        """The nodes that made the run fail."""
+        """The nodes that made the run fail, with message, file and line."""
         return tuple(node for node in self.nodes if node.is_failed) if self.is_error else ()
 
     @property
     def warned_nodes(self) -> tuple[DBTCloudNode, ...]:
-        """The nodes that dbt warned of."""
+        """The nodes that dbt warned of, also in a run that succeeded."""
         return tuple(node for node in self.nodes if node.is_warned)
 
     @property
@@ -217,7 +210,7 @@ class RunFields(dict[str, Any]):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many nodes passed, warned, failed and were skipped. Empty if that is not known."""
+        """Number of nodes by outcome, `PASS`, `WARN`, `ERROR`, `SKIP`. Empty if it is not known."""
         if self.nodes:
             return counts_of(self.nodes)
         logged = [logged_counts(step) for step in self.steps]
@@ -229,11 +222,10 @@ class RunFields(dict[str, Any]):
         """Why steps failed before their first node. dbt Cloud's own message if no step did."""
         if not self.is_error or self.failed_nodes:
             return ()
-        found = [error for step in self.failed_steps if (error := error_in(step))]
+        if self.failed_steps:
+            return tuple(filter(None, map(error_in, self.failed_steps)))
         message = str_of(self.get("status_message"))
-        if not found and not self.failed_steps and message:
-            return (DBTCloudRunError("platform", message),)
-        return tuple(found)
+        return (DBTCloudRunError("platform", message),) if message else ()
 
     @property
     def error(self) -> DBTCloudRunError | None:
@@ -241,7 +233,7 @@ class RunFields(dict[str, Any]):
         return next(iter(self.errors), None)
 
     def keep(self, before: "RunFields") -> None:
-        """Takes over what an earlier answer told and this one leaves out: polls are brief."""
+        """Keeps what an earlier answer had and this one leaves out: polls are brief."""
         known = {"job": before.get("job")}
         if self.status == before.status:
             known["run_steps"] = before.get("run_steps")
@@ -249,17 +241,17 @@ class RunFields(dict[str, Any]):
 
     @property
     def triggered_by(self) -> str:
-        """Who triggered the run, if the API tells."""
+        """Who triggered the run, empty if the API doesn't say."""
         return self._actor("trigger")
 
     @property
     def cancelled_by(self) -> str:
-        """Who cancelled the run, if the API tells."""
+        """Who cancelled the run, empty if the API doesn't say."""
         return self._actor("cancellation")
 
     def _actor(self, event: str) -> str:
-        event_ = dict_of(dict_of(self.get("audit")).get(event))
-        return str_of(dict_of(event_.get("actor")).get("name"))
+        about = dict_of(dict_of(self.get("audit")).get(event))
+        return str_of(dict_of(about.get("actor")).get("name"))
 
 
 def step_name(step: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the log of a step tells: its end, the failure before the first node, places of nodes."""
+"""Reads the log of a step: its end, the failure before the first node, the places of nodes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ BEGINS: Final = re.compile(
     r"^(?:\d\d:\d\d:\d\d +)?(?:Encountered an error:?|Error: |error: |fatal: |ERROR: )",
     re.MULTILINE,
 )
-"""How dbt, its command line, dbt Fusion and git begin to tell why they gave up."""
+"""How the errors of dbt, its command line, dbt Fusion and git begin."""
 DONE: Final = re.compile(r"Done\. ((?:[A-Z-]+=\d{1,9} ?)+)")
 TOLD: Final = re.compile(
     r"^[\d:]+ +Completed with .*?(?=^[\d:]+ +Done\. )", re.MULTILINE | re.DOTALL
@@ -35,14 +35,14 @@ ADAPTER: Final = re.compile(r"Could not find adapter type (\w+)")
 LOGGED: Final = re.compile(
     r"(\d{1,7}) of (\d{1,7}) (START|OK|ERROR|FAIL|PASS|WARN|SKIP)\b(.*?) \.{2,} *\[(.*?)\]"
 )
-"""What dbt logs when it begins and ends a node."""
+"""The line that dbt logs when it starts or finishes a node."""
 
 KINDS: Final = (
     ("clone", re.compile(r"^Clone ")),
     ("profile", re.compile(r"^Create profile ")),
     ("deps", re.compile(r"`dbt deps\b")),
 )
-"""Steps that can fail in one way alone, by their names."""
+"""The kind of a failure, by the name of a step that can fail in one way only."""
 
 MESSAGE_KINDS: Final = (
     (
@@ -56,7 +56,7 @@ MESSAGE_KINDS: Final = (
         re.compile(r"^(Database|IO|Operational) ?Error|connect|authenticat|[Tt]imed out"),
     ),
 )
-"""What else dbt gives up for, by its message."""
+"""The kind of any other failure, by dbt's message."""
 
 
 class DBTCloudRunError(NamedTuple):
@@ -90,12 +90,12 @@ class DBTCloudRunError(NamedTuple):
 
 
 class LoggedNode(NamedTuple):
-    """A node of a run in progress, as the log tells it.
+    """A node of a run in progress, as the log shows it.
 
     Attributes:
         name: Its name, maybe with its schema.
         status: `running`, or dbt's word for how it ended.
-        note: What else dbt says of its end, e.g. how long it took.
+        note: What else dbt says when it is done, e.g. how long it took.
     """
 
     name: str
@@ -104,7 +104,7 @@ class LoggedNode(NamedTuple):
 
 
 def logged_nodes(step: Mapping[str, Any]) -> tuple[list[LoggedNode], int]:
-    """Returns the nodes that the log of a step has told so far, and how many there will be."""
+    """Returns the nodes that the log of a step names so far, and the total."""
     nodes: dict[str, LoggedNode] = {}
     total = 0
     for number, of, status, text, note in LOGGED.findall(text_of_log(step)):
@@ -116,7 +116,7 @@ def logged_nodes(step: Mapping[str, Any]) -> tuple[list[LoggedNode], int]:
 
 
 def text_of_log(step: Mapping[str, Any], characters: int = MAX_READ) -> str:
-    """Returns the end of a step's log, without what steers a terminal."""
+    """Returns the end of a step's log, without the control characters of a terminal."""
     logs = step.get("logs")
     return printable(logs[-characters:]) if isinstance(logs, str) else ""
 
@@ -126,7 +126,7 @@ def log_tail(step: Mapping[str, Any], *, has_failures: bool = True) -> list[str]
 
     Args:
         step: The step.
-        has_failures: Whether what dbt says of each failed node at the end is among them.
+        has_failures: Whether to keep what dbt says at the end about each failed node.
     """
     text = text_of_log(step, MAX_LOG_LINES * MAX_MESSAGE)
     lines = (text if has_failures else TOLD.sub("", text)).splitlines()
@@ -140,7 +140,7 @@ def shortened(text: str, characters: int = MAX_MESSAGE) -> str:
 
 
 def logged_counts(step: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the numbers in the last line of dbt's log, nothing if dbt did not get so far."""
+    """Returns the counts in the last line of dbt's log, nothing if dbt did not get that far."""
     done = DONE.findall(text_of_log(step, 2000))
     pairs = (pair.split("=") for pair in done[-1].split()) if done else ()
     return {
@@ -149,7 +149,7 @@ def logged_counts(step: Mapping[str, Any]) -> dict[str, int]:
 
 
 def places_in(step: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Returns file and path of the compiled code of the nodes that dbt complains of, by name."""
+    """Returns file and compiled path of the nodes that the log reports, by their names."""
     places: dict[str, tuple[str, str]] = {}
     name = ""
     for line in text_of_log(step).splitlines():
@@ -162,15 +162,13 @@ def places_in(step: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def error_in(step: Mapping[str, Any]) -> DBTCloudRunError | None:
-    """Returns why a failed step gave up before its first node, None if it got further."""
+    """Returns why a step failed before its first node, None if it got further."""
     text = text_of_log(step)
-    begin = None
-    for begin in BEGINS.finditer(text):  # noqa: B007  # the last one
-        pass
-    if begin is None:
-        lines = [] if DONE.search(text) else log_tail(step)[-1:]
+    begins = [found.start() for found in BEGINS.finditer(text)]
+    if begins:
+        lines = list(_block(text[begins[-1] :]))
     else:
-        lines = list(_block(text[begin.start() :]))
+        lines = [] if DONE.search(text) else log_tail(step)[-1:]
     message = shortened("\n".join(lines[:MAX_ERROR_LINES]), 1000).strip()
     return _error(str_of(step.get("name")), message) if message else None
 

@@ -5,32 +5,33 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dlt_dbt_cloud._values import str_of
+from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.fields import RunFields
 from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
-from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, details, more
 
 MARKS: Final = {"good": "✅", "bad": "❌", "warn": "⚠️", "open": "⏳"}
 SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
 
-def markdown_of(reading: Reading, run: RunFields) -> str:
+def markdown_of(run: RunFields) -> str:
     """Returns a run as Markdown."""
-    return "\n".join(_lines(reading, run)) + "\n"
+    return "\n".join(_lines(run)) + "\n"
 
 
-def _lines(reading: Reading, run: RunFields) -> Iterator[str]:
-    title = _link(reading.title, reading.url)
-    yield f"### {MARKS[reading.tone]} {title}: {escaped(reading.outcome)}"
-    told = [reading.times, reading.counted, *reading.notes]
+def _lines(run: RunFields) -> Iterator[str]:
+    title = _link(reading.title(run), run.url)
+    yield f"### {MARKS[reading.tone(run)]} {title}: {escaped(reading.outcome(run))}"
+    told = [reading.times(run), reading.counted(run), *reading.notes(run)]
     yield from (line for text in told if text for line in ("", escaped(text)))
-    for error in reading.errors:
+    for error in run.errors:
         yield from _error(error)
-    yield from _nodes("❌", reading.failed)
-    yield from _nodes("⚠️", reading.warned)
-    if reading.steps:
+    yield from _nodes("❌", run.failed_nodes)
+    yield from _nodes("⚠️", run.warned_nodes)
+    steps = reading.steps(run)
+    if steps:
         yield from ("", "| Step | Status | Time |", "| --- | --- | --- |")
-    for step in reading.steps:
+    for step in steps:
         yield f"| {escaped(step.name)} | {escaped(step.status)} | {escaped(step.duration)} |"
     if run.load:
         rows = ", ".join(f"{name} {number:,}" for name, number in run.load.rows.items())
@@ -46,23 +47,22 @@ def _error(error: DBTCloudRunError) -> Iterator[str]:
 
 
 def _nodes(mark: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
-    for node in nodes[:MAX_NODES]:
+    for node in nodes[: reading.MAX_NODES]:
         place = f" `{_code(node.place)}`" if node.place else ""
         yield from ("", f"{mark} **{escaped(node.name)}** ({escaped(node.status)}){place}")
-        message = shortened(str_of(node.message))
-        if message:
+        if message := shortened(node.message):
             yield from ("", *_block(message))
-    if rest := more(nodes):
+    if rest := reading.more(nodes):
         yield from ("", rest)
 
 
 def _block(text: str) -> Iterator[str]:
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`+", text)), 3)
-    yield from (f"{fence}text", *details(text), fence)
+    yield from (f"{fence}text", *reading.details(text), fence)
 
 
 def escaped(text: str) -> str:
-    """Returns a text on one line without any meaning in Markdown."""
+    """Returns a text on one line, with Markdown's special characters escaped."""
     return SPECIAL.sub(r"\\\1", " ".join(str_of(text).split()))
 
 

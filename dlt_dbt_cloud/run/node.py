@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
+from dlt_dbt_cloud._values import MAX_INT, dict_of, int_of, list_of, moment, str_of
 
 COUNTED: Final = {
     "PASS": frozenset({"success", "pass"}),
@@ -14,12 +14,27 @@ COUNTED: Final = {
     "ERROR": frozenset({"error", "fail", "runtime error", "partial success"}),
     "SKIP": frozenset({"skipped"}),
 }
-"""What dbt counts as what at the end of its log."""
+"""The statuses that dbt counts together at the end of its log."""
 
 FILE: Final = re.compile(r"\(([^()\s]+\.(?:sql|py|csv|ya?ml|md))\)")
 DATABASE_LINE: Final = re.compile(r"^ *LINE \d+: *(\S.*?) *$", re.MULTILINE)
 """The line of the statement that a database quotes. Its number is that of the whole statement."""
 JINJA_LINE: Final = re.compile(r"^ *line (\d{1,9})$", re.MULTILINE)
+
+
+def float_of(value: Any) -> float:
+    """Returns a number, 0 if it is none or too large to be a time."""
+    is_time = isinstance(value, int | float) and abs(value) < MAX_INT
+    return float(value) if is_time else 0.0
+
+
+READ: Final[Mapping[Any, Any]] = {
+    str: str_of,
+    float: float_of,
+    int | None: int_of,
+    datetime | None: moment,
+}
+"""How a field is read, by its type."""
 
 
 class DBTCloudNode(NamedTuple):
@@ -31,11 +46,11 @@ class DBTCloudNode(NamedTuple):
     message: str
     execution_time: float
     file: str = ""
-    """Where it is written, from the project's folder: of a failed or warned node, if dbt says."""
+    """Its file in the project, for a failed or warned node, if dbt names it."""
     line: int | None = None
     """The line of `file` that failed, as far as it can be known."""
     compiled_path: str = ""
-    """Where dbt left the compiled code: of a failed or warned node, if dbt says."""
+    """Its compiled code, for a failed or warned node, if dbt names it."""
     failures: int | None = None
     """Rows that a test found."""
     rows_affected: int | None = None
@@ -51,35 +66,28 @@ class DBTCloudNode(NamedTuple):
 
         Args:
             entry: The entry.
-            places: File and path of the compiled code by the name of a node, out of the log.
+            places: File and path of the compiled code by the name of a node, from the log.
         """
-        seconds = entry.get("execution_time")
         timing = [dict_of(phase) for phase in list_of(entry.get("timing"))] or [{}]
-        unique_id, message = str_of(entry.get("unique_id")), str_of(entry.get("message"))
-        file, compiled_path = (places or {}).get(name_of(unique_id), ("", ""))
+        message = str_of(entry.get("message"))
+        file, compiled_path = (places or {}).get(name_of(str_of(entry.get("unique_id"))), ("", ""))
         told = FILE.search(message)
-        return cls(
-            unique_id=unique_id,
-            status=str_of(entry.get("status")),
-            message=message,
-            execution_time=float(seconds) if isinstance(seconds, int | float) else 0.0,
-            file=file or (told[1] if told else ""),
-            line=line_in(message, entry.get("compiled_code")),
-            compiled_path=compiled_path,
-            failures=int_of(entry.get("failures")),
-            rows_affected=int_of(dict_of(entry.get("adapter_response")).get("rows_affected")),
-            thread=str_of(entry.get("thread_id")),
-            started_at=moment(timing[0].get("started_at")),
-            completed_at=moment(timing[-1].get("completed_at")),
-        )
+        values = {
+            "file": file or (told[1] if told else ""),
+            "line": line_in(message, entry.get("compiled_code")),
+            "compiled_path": compiled_path,
+            "rows_affected": dict_of(entry.get("adapter_response")).get("rows_affected"),
+            "thread": entry.get("thread_id"),
+            "started_at": timing[0].get("started_at"),
+            "completed_at": timing[-1].get("completed_at"),
+        }
+        return cls.from_dict({**entry, **values})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "DBTCloudNode":
-        """Returns the node that `to_dict` turned into a dict. What is no field is left out."""
-        known = {name: data[name] for name in cls._fields if name in data}
-        times = {name: moment(known.get(name)) for name in ("started_at", "completed_at")}
-        empty = {"unique_id": "", "status": "", "message": "", "execution_time": 0.0}
-        return cls(**{**empty, **known, **times})
+        """Returns the node that `to_dict` turned into a dict, without values of a wrong type."""
+        fields = cls.__annotations__.items()
+        return cls(**{name: READ[kind](data.get(name)) for name, kind in fields})
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what `json.dumps` takes."""
@@ -95,17 +103,17 @@ class DBTCloudNode(NamedTuple):
     @property
     def resource_type(self) -> str:
         """The kind of node: `model`, `test`, `seed`, `snapshot` and others."""
-        return str_of(self.unique_id).partition(".")[0]
+        return self.unique_id.partition(".")[0]
 
     @property
     def is_failed(self) -> bool:
         """Whether the node makes its run fail."""
-        return str_of(self.status) in COUNTED["ERROR"]
+        return self.status in COUNTED["ERROR"]
 
     @property
     def is_warned(self) -> bool:
         """Whether dbt warned of the node."""
-        return str_of(self.status) in COUNTED["WARN"]
+        return self.status in COUNTED["WARN"]
 
     @property
     def place(self) -> str:
@@ -114,10 +122,10 @@ class DBTCloudNode(NamedTuple):
 
     @property
     def tone(self) -> str:
-        """How people are shown its outcome: `bad`, `warn`, `idle` or `good`."""
+        """How its outcome is shown: `bad`, `warn`, `idle` or `good`."""
         if self.is_failed or self.is_warned:
             return "bad" if self.is_failed else "warn"
-        return "idle" if str_of(self.status) in {"skipped", "no-op"} else "good"
+        return "idle" if self.status in {"skipped", "no-op"} else "good"
 
 
 def place_of(file: str, line: int | None) -> str:
@@ -127,7 +135,7 @@ def place_of(file: str, line: int | None) -> str:
 
 def name_of(unique_id: str) -> str:
     """Returns the name in the id of a node: of a test it is followed by a hash."""
-    kind, *rest = str_of(unique_id).split(".", maxsplit=2)
+    kind, *rest = unique_id.split(".", maxsplit=2)
     name = rest[-1] if rest else ""
     return name.partition(".")[0] if kind == "test" else name
 
@@ -135,8 +143,8 @@ def name_of(unique_id: str) -> str:
 def line_in(message: str, compiled_code: Any) -> int | None:
     """Returns the line of a node's file that failed, None if that can't be known.
 
-    dbt names the line for an error in Jinja. A database counts in its own statement, so that the
-    line which it quotes is looked up in the compiled code: that has the lines of the file.
+    dbt names the line of an error in Jinja. A database counts the lines of its own statement, so
+    the line that it quotes is looked up in the compiled code, which has the lines of the file.
     """
     if told := JINJA_LINE.search(message):
         return int(told[1])
@@ -149,6 +157,6 @@ def line_in(message: str, compiled_code: Any) -> int | None:
 
 def counts_of(nodes: Iterable[DBTCloudNode]) -> dict[str, int]:
     """Returns how many nodes passed, warned, failed and were skipped, nothing for no nodes."""
-    statuses = Counter(str_of(node.status) for node in nodes)
+    statuses = Counter(node.status for node in nodes)
     counts = {name: sum(statuses[status] for status in of) for name, of in COUNTED.items()}
     return counts if statuses else {}

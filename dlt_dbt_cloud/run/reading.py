@@ -1,20 +1,19 @@
-"""The one reading of a run that its text, its page and its Markdown share."""
+"""What people are told about a run: its text, its page and its Markdown share these functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from dlt_dbt_cloud._values import clock, str_of
 from dlt_dbt_cloud.run.fields import RunFields, step_name
-from dlt_dbt_cloud.run.log import DBTCloudRunError, log_tail
-from dlt_dbt_cloud.run.node import DBTCloudNode
+from dlt_dbt_cloud.run.log import log_tail
 from dlt_dbt_cloud.run.status import DBTCloudRunStatus
 
 MAX_STEPS: Final = 50
 MAX_NODES: Final = 10
-"""Number of nodes of a kind that are told, except on a page of their own."""
+"""Number of nodes of a kind that are shown, except on a page of its own."""
 
 TONES: Final = {10: "good", 20: "bad", 30: "bad"}
-"""How a status is to be taken: `good`, `bad`, or `open` for a run in progress."""
+"""The tone of a status: `good`, `bad`, or `open` for a run in progress."""
 
 
 class StepLine(NamedTuple):
@@ -24,75 +23,78 @@ class StepLine(NamedTuple):
     status: str
     duration: str
     tone: str
-    log: tuple[str, ...]
+    log: list[str]
     """The end of its log if it failed."""
 
 
-class Reading(NamedTuple):
-    """What is told of a run, in the order in which it is told.
-
-    Attributes:
-        title: Which run of which job.
-        outcome: Its status in a word.
-        times: How long it ran and waited, empty if the API doesn't say.
-        tone: How the outcome is to be taken.
-        notes: dbt Cloud's message, who triggered and who cancelled it, its load.
-        steps: Its steps.
-        counts: Number of nodes by outcome.
-        errors: Why it failed before the first node.
-        failed: Failed nodes.
-        warned: Nodes with a warning.
-        slowest: The slowest nodes.
-        url: Its page in dbt Cloud.
-    """
-
-    title: str
-    outcome: str
-    times: str
-    tone: str
-    notes: tuple[str, ...]
-    steps: tuple[StepLine, ...]
-    counts: dict[str, int]
-    errors: tuple[DBTCloudRunError, ...]
-    failed: tuple[DBTCloudNode, ...]
-    warned: tuple[DBTCloudNode, ...]
-    slowest: tuple[DBTCloudNode, ...]
-    url: str
-
-    @property
-    def headline(self) -> str:
-        """Run, outcome and times in a line."""
-        return f"{self.title}: {', '.join(filter(None, [self.outcome, self.times]))}"
-
-    @property
-    def counted(self) -> str:
-        """The number of nodes by outcome, as dbt writes them."""
-        return " ".join(f"{name}={number}" for name, number in self.counts.items())
-
-    @property
-    def reason(self) -> str:
-        """Why the run did not succeed, in a line."""
-        reasons = [f"{node.name}: {gist(node.message)}" for node in self.failed]
-        reasons += [gist(error.message) for error in self.errors]
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return f"{reasons[0]}{more}" if reasons else next(iter(self.notes), "")
+def title(run: RunFields) -> str:
+    """Returns which run of which job it is."""
+    return f"dbt Cloud {'' if run.is_skipped else f'run {run.id} of '}job {run.job_name}"
 
 
-def read(run: RunFields) -> Reading:
-    """Returns what is told of a run."""
-    return Reading(
-        title=f"dbt Cloud {'' if run.is_skipped else f'run {run.id} of '}job {run.job_name}",
-        outcome=_outcome(run),
-        times=_times(run),
-        tone="good" if run.is_success else TONES.get(run.status or 0, "open"),
-        notes=tuple(_notes(run)),
-        steps=tuple(_step(step, run) for step in run.steps[:MAX_STEPS]),
-        counts=run.counts,
-        errors=run.errors,
-        failed=run.failed_nodes,
-        warned=run.warned_nodes,
-        slowest=run.slowest_nodes,
-        url=run.url,
+def outcome(run: RunFields) -> str:
+    """Returns the status in a word. If nothing was triggered, also the reason."""
+    if run.is_skipped:
+        return f"Skipped. {str_of(run.get('status_message'))}"
+    return "Timed out" if run.is_timed_out else run.status_name
+
+
+def times(run: RunFields) -> str:
+    """Returns how long a run ran and waited, an empty text if the API doesn't say."""
+    queued, ran = str_of(run.get("queued_duration")), str_of(run.get("run_duration"))
+    if not queued or not ran:
+        return ""
+    is_slow = run.usual is not None and run.usual.is_much_exceeded_by(run.run_seconds)
+    usually = f" (usually {clock(run.usual.ran)})" if run.usual and is_slow else ""
+    return f"{ran}{usually} after {queued} in the queue"
+
+
+def headline(run: RunFields) -> str:
+    """Returns run, outcome and times in a line."""
+    return f"{title(run)}: {', '.join(filter(None, [outcome(run), times(run)]))}"
+
+
+def tone(run: RunFields) -> str:
+    """Returns the tone in which the outcome is shown."""
+    return "good" if run.is_success else TONES.get(run.status or 0, "open")
+
+
+def notes(run: RunFields) -> list[str]:
+    """Returns dbt Cloud's message, and who triggered and who cancelled the run."""
+    message = str_of(run.get("status_message"))
+    is_said = message == "Cancelled by user." and run.cancelled_by  # the next note says by whom
+    told = [message] if message and not run.is_success and not is_said else []
+    told += [f"Cancelled by {run.cancelled_by}"] if run.cancelled_by else []
+    return told + ([f"Triggered by {run.triggered_by}"] if run.triggered_by else [])
+
+
+def counted(run: RunFields) -> str:
+    """Returns the number of nodes by outcome, as dbt writes them."""
+    return " ".join(f"{name}={number}" for name, number in run.counts.items())
+
+
+def reason(run: RunFields) -> str:
+    """Returns in a line why a run did not succeed."""
+    reasons = [f"{node.name}: {gist(node.message)}" for node in run.failed_nodes]
+    reasons += [gist(error.message) for error in run.errors]
+    others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{others}" if reasons else next(iter(notes(run)), "")
+
+
+def steps(run: RunFields) -> list[StepLine]:
+    """Returns the steps of a run."""
+    return [_step(step, run) for step in run.steps[:MAX_STEPS]]
+
+
+def _step(step: dict[str, Any], run: RunFields) -> StepLine:
+    status = step.get("status")
+    is_failed = status == DBTCloudRunStatus.ERROR
+    return StepLine(
+        name=step_name(step),
+        status=str_of(step.get("status_humanized")) or str_of(status),
+        duration=str_of(step.get("duration")) or "?",
+        tone=TONES.get(status, "open") if isinstance(status, int) else "open",
+        log=log_tail(step, has_failures=not run.failed_nodes) if is_failed else [],
     )
 
 
@@ -107,45 +109,7 @@ def details(message: str) -> list[str]:
 
 
 def gist(message: str) -> str:
-    """Returns the line of a message that says why: the first often says of what kind it is."""
+    """Returns the line of a message that says why: the first often names only the kind."""
     first, *rest = [line.strip() for line in details(message)] or ["no message"]
     is_kind = " Error" in first and ": " not in first
     return rest[0] if rest and is_kind else first
-
-
-def _outcome(run: RunFields) -> str:
-    if run.is_skipped:
-        return f"Skipped. {str_of(run.get('status_message'))}"
-    return "Timed out" if run.is_timed_out else run.status_name
-
-
-def _notes(run: RunFields) -> Iterator[str]:
-    message = str_of(run.get("status_message"))
-    is_said = message == "Cancelled by user." and run.cancelled_by  # the next note says by whom
-    if message and not run.is_success and not is_said:
-        yield message
-    if run.cancelled_by:
-        yield f"Cancelled by {run.cancelled_by}"
-    if run.triggered_by:
-        yield f"Triggered by {run.triggered_by}"
-
-
-def _step(step: dict[str, Any], run: RunFields) -> StepLine:
-    status = step.get("status")
-    is_failed = status == DBTCloudRunStatus.ERROR
-    return StepLine(
-        name=step_name(step),
-        status=str_of(step.get("status_humanized")) or str_of(status),
-        duration=str_of(step.get("duration")) or "?",
-        tone=TONES.get(status, "open") if isinstance(status, int) else "open",
-        log=tuple(log_tail(step, has_failures=not run.failed_nodes)) if is_failed else (),
-    )
-
-
-def _times(run: RunFields) -> str:
-    queued, ran = str_of(run.get("queued_duration")), str_of(run.get("run_duration"))
-    if not queued or not ran:
-        return ""
-    is_slow = run.usual is not None and run.usual.is_much_exceeded_by(run.run_seconds)
-    usually = f" (usually {clock(run.usual.ran)})" if run.usual and is_slow else ""
-    return f"{ran}{usually} after {queued} in the queue"

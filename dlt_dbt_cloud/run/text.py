@@ -2,27 +2,30 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dlt_dbt_cloud._values import str_of
+from dlt_dbt_cloud.run import reading
+from dlt_dbt_cloud.run.fields import RunFields
 from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
-from dlt_dbt_cloud.run.reading import MAX_NODES, Reading, StepLine, more
 
 
-def text_of(reading: Reading) -> Iterator[str]:
+def text_of(run: RunFields) -> Iterator[str]:
     """Yields the lines about a run."""
-    yield reading.headline
-    yield from reading.notes
-    yield from (f"  {step.name}: {step.status}, {step.duration}" for step in reading.steps)
-    if reading.counts:
-        yield f"Nodes: {reading.counted}"
-    for error in reading.errors:
+    steps, errors = reading.steps(run), run.errors
+    yield reading.headline(run)
+    yield from reading.notes(run)
+    yield from (f"  {step.name}: {step.status}, {step.duration}" for step in steps)
+    if counted := reading.counted(run):
+        yield f"Nodes: {counted}"
+    for error in errors:
         yield from _error(error)
-    yield from _nodes(f"Failed: {len(reading.failed)} node(s)", reading.failed)
-    yield from _nodes(f"Warned: {len(reading.warned)} node(s)", reading.warned)
-    for step in reading.steps if not reading.errors else ():
-        yield from _log(step)
-    if reading.url:
-        yield f"See {reading.url}"
+    yield from _nodes("Failed", run.failed_nodes)
+    yield from _nodes("Warned", run.warned_nodes)
+    for step in steps:
+        if step.log and not errors:
+            yield f"End of the log of step {step.name.partition('.')[0]}"
+            yield from _indented(step.log)
+    if run.url:
+        yield f"See {run.url}"
 
 
 def _error(error: DBTCloudRunError) -> Iterator[str]:
@@ -35,21 +38,15 @@ def _error(error: DBTCloudRunError) -> Iterator[str]:
 
 def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
     if nodes:
-        yield title
-    for node in nodes[:MAX_NODES]:
+        yield f"{title}: {len(nodes)} node(s)"
+    for node in nodes[: reading.MAX_NODES]:
         place = f", {node.place}" if node.place else ""
-        yield f"  {str_of(node.unique_id)} ({str_of(node.status)}{place})"
-        yield from _indented(shortened(str_of(node.message)).splitlines())
+        yield f"  {node.unique_id} ({node.status}{place})"
+        yield from _indented(shortened(node.message).splitlines())
         if node.compiled_path:
             yield f"    compiled: {node.compiled_path}"
-    if rest := more(nodes):
+    if rest := reading.more(nodes):
         yield f"  {rest}"
-
-
-def _log(step: StepLine) -> Iterator[str]:
-    if step.log:
-        yield f"End of the log of step {step.name.partition('.')[0]}"
-        yield from _indented(step.log)
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

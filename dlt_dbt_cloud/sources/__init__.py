@@ -12,15 +12,13 @@ from dlt.extract import DltResource
 
 from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE
-from dlt_dbt_cloud._io.retry import Patience
-from dlt_dbt_cloud._start.job import find_job
+from dlt_dbt_cloud._call import Call
 from dlt_dbt_cloud._values import moment
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import (
     DBTCloudConfiguration,
     malformed,
-    required_id,
     with_dbt_cloud_configuration,
 )
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
@@ -47,13 +45,13 @@ PARTS: Final = (
     (NODE_RESULTS, "nodes"),
     (FRESHNESS, "freshness"),
 )
-"""The tables that belong to runs, and where a row of a run has theirs."""
+"""The tables that belong to runs, each with the attribute of `RunRow` that holds its rows."""
 
 MAX_MANIFESTS: Final = 1000
 """Number of loaded manifests whose ids are remembered."""
 
 FOREVER: Final = "9999-01-01T00:00:00+00:00"
-"""Ends a range of time that has no end: the API requires one."""
+"""The end of a range of time without end: the API requires one."""
 
 
 # Settings are injected by our decorator. dlt's would take a bare `JOB_ID` for `job_id`.
@@ -70,9 +68,9 @@ def dbt_cloud_source(
 ) -> Sequence[DltResource]:
     """Loads runs of dbt Cloud, their steps, and the result of each model, test, seed and snapshot.
 
-    With `run` it loads this one, right after the job, failed or not. Without, it loads all runs
-    that have finished since the last time. Rows are merged by primary key: what is loaded twice is
-    there once. A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes
+    With `run` it loads this one, right after the job, failed or not. Without it, it loads all runs
+    that have finished since the last load. Rows are merged by primary key, so none is there twice.
+    A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes
     forty times 25 runs, or a hundred if neither steps nor nodes are selected.
 
     If the API refuses some details of a run, the rest is loaded, and `load_error` of its row says
@@ -83,11 +81,11 @@ def dbt_cloud_source(
         credentials: Settings that win over what dlt's providers have in `[dbt_cloud]`.
         job_id: The job whose runs are loaded, by default the configured one, also by `job_name`.
             If no job is configured, the runs of all jobs of the account are loaded.
-        load_info: The load that `run` transforms, as `run_dbt_cloud_job` takes it. It is
-            needed if the cause of the run does not name the load: the cause is your own, was cut,
-            or the run was triggered for another.
+        load_info: The load that `run` transforms, as `run_dbt_cloud_job` takes it. Pass it if the
+            cause of the run does not name the load: the cause is your own or was cut, or the run
+            was triggered for another load.
         all_jobs: Whether the runs of all jobs are loaded, even if a job is configured.
-        since: The first load of a job's history begins with the runs that finished then.
+        since: Where the first load of a job's history begins, the time when a run finished.
 
     Raises:
         InvalidCredentialsException: A setting or an argument is missing or malformed.
@@ -160,12 +158,9 @@ def moment_of(since: datetime | str | None) -> datetime | None:
 
 def configured_job(client: DBTCloudClientV2, config: DBTCloudConfiguration) -> int | None:
     """Returns the id of the configured job, None if there is none."""
-    if config.job_id or not config.job_name:
-        return required_id("job_id", config.job_id) if config.job_id else None
-    where = {"project_id": config.project_id, "environment_id": config.environment_id}
-    patience = Patience(config.outage_timeout)
-    io = _io.Blocking(config.request_timeout)
-    return _io.run(find_job(io, client, config.job_name, patience, **where))
+    if not (config.job_id or config.job_name):
+        return None
+    return _io.run(Call(_io.Blocking(config.request_timeout), client, config).job_id())
 
 
 def state_of(key: str, table: Table = RUNS) -> dict[str, Any]:

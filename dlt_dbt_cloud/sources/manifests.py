@@ -24,14 +24,14 @@ KEPT: Final = 4
 """Number of manifests that are remembered."""
 
 DECIDING: Final = ("job_definition_id", "git_sha", "dbt_version", "environment_id")
-"""What decides how dbt reads a project, beside the overrides."""
+"""The fields of a run that decide how dbt reads a project, beside the overrides."""
 
 
 class Manifest:
     """A version of a project: its nodes, what they read, and what they are built from.
 
     Attributes:
-        id: Tells it from others.
+        id: Its hash.
         rows: The rows of `dbt_cloud_nodes` by their unique ids.
         project_name: The dbt project.
     """
@@ -55,7 +55,7 @@ class Manifest:
         self.project_name = str_of(dict_of(manifest.get("metadata")).get("project_name")) or None
 
     def about(self, unique_id: str) -> Row:
-        """Returns what the results of a node lack."""
+        """Returns the columns that the results of a node lack."""
         row = self.rows.get(unique_id, {})
         names = ("attached_node", "materialization", "path", "tags", "severity", "relation_name")
         return {name: row[name] for name in names if row.get(name) is not None}
@@ -139,9 +139,5 @@ class Manifests:
             if error.status_code == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return (
-            Manifest(found)
-            if str_of(dict_of(found.get("metadata")).get("project_name"))
-            or dict_of(found.get("nodes"))
-            else None
-        )
+        has_project = str_of(dict_of(found.get("metadata")).get("project_name"))
+        return Manifest(found) if has_project or dict_of(found.get("nodes")) else None

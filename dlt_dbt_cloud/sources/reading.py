@@ -30,10 +30,10 @@ WORKERS: Final = 5
 """Number of runs that are read at the same time."""
 
 MAX_SECONDS: Final = 10.0
-"""How long a read of one run is retried: it may be broken for good."""
+"""How long reading one run is retried: it may be broken for good."""
 
 RECENT: Final = timedelta(minutes=10)
-"""How long after a step its artifacts may be on their way, with room for unequal clocks."""
+"""How long after a step dbt Cloud may still store its artifacts. Clocks may differ."""
 
 
 class Reader:
@@ -54,7 +54,7 @@ class Reader:
     def known(
         self, known: Mapping[str, Any], load: Load | None, tables: Collection[str]
     ) -> list[RunRow]:
-        """Returns the row of a run, which is read again if it was in progress or lacks its job."""
+        """Returns the row of a run. If that was in progress or lacks its job, it is read again."""
         run, error = DBTCloudRun(known), None
         if run.in_progress or not (run.get("trigger") and run.get("job")):
             try:
@@ -70,10 +70,7 @@ class Reader:
         return rows
 
     def rows(
-        self,
-        runs: list[DBTCloudRun],
-        tables: Collection[str],
-        load: Load | None = None,
+        self, runs: list[DBTCloudRun], tables: Collection[str], load: Load | None = None
     ) -> list[RunRow]:
         """Returns the rows of runs, with the details that the tables need."""
         causes = load_causes(self.client, runs)
@@ -85,7 +82,7 @@ class Reader:
         return rows
 
     def _check_api(self) -> None:
-        """Waits while the API is unavailable to all, and raises if it stays so."""
+        """Waits while the API is unavailable, and raises if it stays so."""
         self.client.get_runs(limit=1)
 
     def _complete(self, rows: list[RunRow], tables: Collection[str]) -> None:
@@ -108,11 +105,7 @@ class Reader:
 
 
 async def read_details(
-    io: IO,
-    api: RunsApi,
-    row: RunRow,
-    tables: Collection[str],
-    manifests: Manifests,
+    io: IO, api: RunsApi, row: RunRow, tables: Collection[str], manifests: Manifests
 ) -> None:
     """Reads the steps of a run, and what else the tables need."""
     row.forget_details()
@@ -122,8 +115,8 @@ async def read_details(
         row.lacks("Steps", error)
         return
     row["environment_name"] = str_of(dict_of(run.get("environment")).get("name")) or None
-    if run.error:
-        row.tell(run.error)
+    if why := run.error:
+        row.update(error_kind=why.kind, error_file=why.file or None, error_line=why.line)
     row.steps = [step_row(run.id, place, step) for place, step in enumerate(run.steps, start=1)]
     if NODE_RESULTS.name in tables:
         await read_nodes(io, api, run, row)
@@ -192,17 +185,18 @@ def is_recent(step: Row) -> bool:
 def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[Load | None]:
     """Returns the loads of runs. A retry has the loads of the run that failed."""
     causes = [Load.of_cause(run.cause) for run in runs]
-    continued = [cause or continued_id(run) for run, cause in zip(runs, causes, strict=True)]
-    wanted = sorted({run_id for run_id in continued if isinstance(run_id, int)})
+    unknown = [run for run, cause in zip(runs, causes, strict=True) if cause is None]
+    wanted = sorted({continued_id(run) for run in unknown} - {0})
     if not wanted:
         return causes
     failed = list(client.list_runs(pk__in=wanted, include_related=("trigger",)))
     ids = [run.id for run in failed]
     earlier = dict(zip(ids, load_causes(client, failed), strict=True))
-    return [earlier.get(known) if isinstance(known, int) else known for known in continued]
+    known = zip(runs, causes, strict=True)
+    return [cause or earlier.get(continued_id(run)) for run, cause in known]
 
 
-def continued_id(run: DBTCloudRun) -> int | None:
-    """Returns the id of the failed run that a run continues. It is lower, so a chain ends."""
-    run_id = int_of(run.get("retrying_run_id"))
-    return run_id if run_id and run_id < run.id else None
+def continued_id(run: DBTCloudRun) -> int:
+    """Returns the id of the failed run that a run continues, or 0. It is lower: a chain ends."""
+    run_id = int_of(run.get("retrying_run_id")) or 0
+    return run_id if run_id < run.id else 0

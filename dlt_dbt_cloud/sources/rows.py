@@ -9,7 +9,7 @@ from dlt_dbt_cloud._report import only_compiles
 from dlt_dbt_cloud._values import dict_of, int_of, list_of, moment, str_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.exceptions import DBTCloudAPIException
-from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunError, DBTCloudRunStatus
+from dlt_dbt_cloud.run import DBTCloudRun, DBTCloudRunStatus
 from dlt_dbt_cloud.run.log import log_tail
 from dlt_dbt_cloud.run.node import name_of
 from dlt_dbt_cloud.sources.manifests import Manifest
@@ -25,7 +25,7 @@ class RunRow(Row):
 
     Attributes:
         has_ended: Whether the run has finished.
-        is_refused: Whether the API did not let all be read. A part may also just be missing.
+        is_refused: Whether the API refused a detail. A detail may also just be missing.
         manifest: What is known of its project.
     """
 
@@ -47,14 +47,6 @@ class RunRow(Row):
         rows: list[Row] = getattr(self, part)
         setattr(self, part, [])
         return rows
-
-    def tell(self, error: DBTCloudRunError) -> None:
-        """Adds the error that failed the run before its first node."""
-        self.update(
-            error_kind=error.kind,
-            error_file=error.file or None,
-            error_line=error.line,
-        )
 
     def lacks(self, what: str, why: DBTCloudAPIException | str) -> None:
         """Adds to `load_error` what could not be loaded."""
@@ -80,7 +72,7 @@ def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
 
     Args:
         run: The run.
-        causes: What is known of its loads. The last has the last word.
+        causes: What is known of its loads. The last one wins.
     """
     named = [cause for cause in causes if cause]
     loads = {load_id: cause for cause in named for load_id in cause.load_ids}
@@ -130,14 +122,14 @@ def step_row(run_id: int, place: int, step: Mapping[str, Any]) -> Row:
 
 
 def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
-    """Returns the nodes in a `run_results.json`. Of an unknown schema version, what is there."""
+    """Returns the nodes in a `run_results.json`, also of a schema version that is not known."""
     metadata, args = dict_of(results.get("metadata")), dict_of(results.get("args"))
     version = str_of(metadata.get("dbt_schema_version"))
     if only_compiles(results):
         return []
     if not KNOWN_SCHEMAS.search(version):
         logger.warning(
-            "Step %s of run %s has a run_results.json of schema %s, loaded as far as it goes.",
+            "Step %s of run %s has a run_results.json of unknown schema %r: fields may be missing.",
             step["step_index"],
             step["run_id"],
             version,
@@ -156,15 +148,14 @@ def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
 
 def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an entry of a `run_results.json` as values of a row."""
-    resource_type = str(result["unique_id"]).partition(".")[0]
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     phases = {str(phase.get("name")): phase for phase in timing}
     compiled, executed = phases.get("compile", {}), phases.get("execute", {})
     response = dict_of(result.get("adapter_response"))
     return {
         **result,
-        "resource_type": resource_type,
-        "name": name_of(result["unique_id"]),
+        "resource_type": str(result["unique_id"]).partition(".")[0],
+        "name": name_of(str_of(result["unique_id"])),
         "rows_affected": response.get("rows_affected"),
         "bytes_processed": response.get("bytes_processed"),
         "code": response.get("code"),

@@ -16,6 +16,7 @@ from dlt.common.data_writers import DataWriter
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import json
 from dlt.common.schema.typing import TColumnSchema
+from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.common.utils import uniq_id_base64
 from dlt.extract import DltResource
 
@@ -70,7 +71,7 @@ class Table(NamedTuple):
         }
 
     def items(self, rows: list[Row]) -> Iterator[Any]:
-        """Yields rows to dlt. If there are none, the table is created all the same, for joins.
+        """Yields rows to dlt. If there are none, the table is still created, for joins.
 
         DuckDB gets them as a Parquet file, if pyarrow is installed: it takes gigabytes to parse so
         many INSERT statements, dlt takes longer to normalize rows than it took to read them, and an
@@ -93,7 +94,8 @@ class Table(NamedTuple):
         load_id = dlt.current.load_package_state()["load_id"]
         for row in rows:
             row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))
-        columns = {**self.hints, **DLT_COLUMNS}
+        own = {"_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
+        columns = {**self.hints, **own}
         with path.open("wb") as file:
             writer = DataWriter.from_file_format("parquet", "object", file, caps)
             writer.write_all(columns, rows)
@@ -101,17 +103,6 @@ class Table(NamedTuple):
         hints = dlt.mark.make_hints(columns=columns, file_format="parquet")
         return dlt.mark.with_file_import(str(path), "parquet", len(rows), hints)
 
-
-DLT_COLUMNS: Final[dict[str, TColumnSchema]] = {
-    "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
-    "_dlt_id": {
-        "name": "_dlt_id",
-        "data_type": "text",
-        "nullable": False,
-        "unique": True,
-        "row_key": True,
-    },
-}
 
 # A value that is not of the expected type is left out.
 

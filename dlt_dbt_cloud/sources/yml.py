@@ -1,12 +1,10 @@
 """Writes and updates a `sources.yml` of dbt for what a dlt pipeline has loaded."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dlt
-from dlt.common.destination.client import JobClientBase
-from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import is_complete_column
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -17,14 +15,14 @@ Node = dict[str, Any]
 
 
 def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Node:
-    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` makes a `sources.yml` of it.
+    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` writes the `sources.yml`.
 
-    Each dataset is a source, each table with those nested in it a table. Keys that can't be null
-    or twice are data tests, and dlt's own loads tell how fresh all is.
+    Each dataset becomes a source, and each table, nested ones too, a table of it. Columns that are
+    unique or never null get data tests. The freshness is that of dlt's own table of loads.
 
     Args:
         pipeline: The pipeline, which has loaded before.
-        loaded_at_field: Whether it is for dbt before 1.10: then only `_dlt_loads` has a freshness.
+        loaded_at_field: For dbt before 1.10: then only `_dlt_loads` has a freshness.
 
     Raises:
         InvalidCredentialsException: The pipeline has loaded nothing yet, or into no database.
@@ -36,11 +34,10 @@ def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Nod
             raise InvalidCredentialsException(
                 f"Pipeline `{pipeline.pipeline_name}` loads into no database that dbt can read."
             )
-        dataset = client.sql_client.dataset_name
-        source = sources.setdefault(dataset, _source(client, dataset, by_query=not loaded_at_field))
+        loaded = _Loaded(client, is_old=loaded_at_field)
+        source = sources.setdefault(loaded.dataset, loaded.source())
         known = {table["name"] for table in source["tables"]}
-        found = _tables(client, dataset, is_old=loaded_at_field)
-        source["tables"] += (table for table in found if table["name"] not in known)
+        source["tables"] += (it for it in loaded.tables() if it["name"] not in known)
     if not sources:
         raise InvalidCredentialsException(
             f"Pipeline `{pipeline.pipeline_name}` has loaded nothing yet."
@@ -48,85 +45,79 @@ def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Nod
     return {"sources": list(sources.values())}
 
 
-def _source(client: SqlJobClientBase, dataset: str, *, by_query: bool) -> Node:
-    loads = client.sql_client.make_qualified_table_name(client.schema.loads_table_name)
-    query = f"select max(inserted_at) from {loads}"  # noqa: S608  # for dbt
-    freshness = {"loaded_at_query": query, "freshness": _stale(days=1)}
-    return {"name": dataset, **({"config": freshness} if by_query else {}), "tables": []}
+class _Loaded:
+    """A schema of a pipeline, as dbt finds it in the destination."""
+
+    def __init__(self, client: SqlJobClientBase, *, is_old: bool) -> None:
+        self.dataset = client.sql_client.dataset_name
+        self._client, self._schema, self._is_old = client, client.schema, is_old
+
+    def source(self) -> Node:
+        loads = self._client.sql_client.make_qualified_table_name(self._schema.loads_table_name)
+        query = f"select max(inserted_at) from {loads}"  # noqa: S608  # for dbt
+        config = {"loaded_at_query": query, "freshness": _freshness()}
+        return {
+            "name": self.dataset,
+            **({} if self._is_old else {"config": config}),
+            "tables": [],
+        }
+
+    def tables(self) -> Iterator[Node]:
+        yield from map(self._table, self._schema.data_tables())
+        loads = self._table(self._schema.tables[self._schema.loads_table_name])
+        if self._is_old:
+            loads["config"] = {"loaded_at_field": "inserted_at", "freshness": _freshness()}
+        yield loads
+
+    def _table(self, table: TTableSchema) -> Node:
+        columns = [it for it in table["columns"].values() if is_complete_column(it)]
+        keys = [str(it["name"]) for it in columns if it.get("primary_key")]
+        parent = table.get("parent")
+        description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
+        return {
+            "name": self._stored(str(table["name"])),
+            **({"description": description} if description else {}),
+            "columns": [self._column(table, it, keys) for it in columns],
+        }
+
+    def _column(self, table: TTableSchema, column: TColumnSchema, keys: list[str]) -> Node:
+        name, link = str(column["name"]), dict(self._links(table)).get(str(column["name"]))
+        is_unique = bool(column.get("unique")) or keys == [name]
+        tests: list[Any] = ["unique"] if is_unique else []
+        tests += [] if column.get("nullable", True) else ["not_null"]
+        tests += [{"relationships": link}] if link else []
+        prepared = self._client.prepare_load_table(str(table["name"]))
+        types = self._client.capabilities.get_type_mapper()
+        return {
+            "name": self._stored(name),
+            **({"description": column["description"]} if column.get("description") else {}),
+            "data_type": types.to_destination_type(column, prepared),
+            **({"data_tests": tests} if tests else {}),
+        }
+
+    def _links(self, table: TTableSchema) -> Iterator[tuple[str, Node]]:
+        """Yields the references of columns: those that are hinted, and those of nested tables."""
+        named = self._schema.naming.normalize_identifier
+        found = [(named("_dlt_load_id"), self._schema.loads_table_name, "load_id")]
+        found += [
+            (columns[0], str(link["referenced_table"]), link["referenced_columns"][0])
+            for link in table.get("references") or ()
+            if len(columns := [*link["columns"]]) == 1
+        ]
+        if parent := table.get("parent"):
+            found.append((named("_dlt_parent_id"), parent, named("_dlt_id")))
+        for column, other, field in found:
+            to = f"source('{self.dataset}', '{self._stored(other)}')"
+            target: Node = {"to": to, "field": self._stored(field)}
+            yield column, target if self._is_old else {"arguments": target}
+
+    def _stored(self, name: str) -> str:
+        """Returns a name as the destination has it."""
+        return self._client.capabilities.casefold_identifier(name)
 
 
-def _stale(days: int) -> Node:
-    return {"warn_after": {"count": days, "period": "day"}}
-
-
-def _tables(client: SqlJobClientBase, dataset: str, *, is_old: bool) -> Iterator[Node]:
-    schema = client.schema
-    for table in schema.data_tables():
-        yield _table(client, table, dataset, is_old=is_old)
-    loads = _table(client, schema.tables[schema.loads_table_name], dataset, is_old=is_old)
-    if is_old:
-        loads["config"] = {"loaded_at_field": "inserted_at", "freshness": _stale(days=1)}
-    yield loads
-
-
-def _table(client: SqlJobClientBase, table: TTableSchema, dataset: str, *, is_old: bool) -> Node:
-    columns = [it for it in table["columns"].values() if is_complete_column(it)]
-    keys = [str(it["name"]) for it in columns if it.get("primary_key")]
-    links = dict(_links(client, table, dataset))
-    if is_old:
-        links = {name: link["arguments"] for name, link in links.items()}
-    parent = table.get("parent")
-    description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
-    return {
-        "name": _stored(client, str(table["name"])),
-        **({"description": description} if description else {}),
-        "columns": [_column(client, table, it, keys, links) for it in columns],
-    }
-
-
-def _column(
-    client: JobClientBase,
-    table: TTableSchema,
-    column: TColumnSchema,
-    keys: Sequence[str],
-    links: Mapping[str, Node],
-) -> Node:
-    name = str(column["name"])
-    is_unique = bool(column.get("unique")) or keys == [name]
-    tests: list[Any] = ["unique"] if is_unique else []
-    tests += [] if column.get("nullable", True) else ["not_null"]
-    tests += [{"relationships": links[name]}] if name in links else []
-    prepared = client.prepare_load_table(str(table["name"]))
-    data_type = client.capabilities.get_type_mapper().to_destination_type(column, prepared)
-    return {
-        "name": _stored(client, name),
-        **({"description": column["description"]} if column.get("description") else {}),
-        "data_type": data_type,
-        **({"data_tests": tests} if tests else {}),
-    }
-
-
-def _links(client: JobClientBase, table: TTableSchema, dataset: str) -> Iterator[tuple[str, Node]]:
-    """Yields the references of columns: those that are hinted, and those of nested tables."""
-    schema: Schema = client.schema
-    load_id, loads = schema.naming.normalize_identifier("_dlt_load_id"), schema.loads_table_name
-    found = [(load_id, loads, "load_id")]
-    found += [
-        (columns[0], str(link["referenced_table"]), link["referenced_columns"][0])
-        for link in table.get("references") or ()
-        if len(columns := [*link["columns"]]) == 1
-    ]
-    if parent := table.get("parent"):
-        parent_id, row_id = map(schema.naming.normalize_identifier, ("_dlt_parent_id", "_dlt_id"))
-        found.append((parent_id, parent, row_id))
-    for column, other, field in found:
-        to = f"source('{dataset}', '{_stored(client, other)}')"
-        yield column, {"arguments": {"to": to, "field": _stored(client, field)}}
-
-
-def _stored(client: JobClientBase, name: str) -> str:
-    """Returns a name as the destination has it."""
-    return client.capabilities.casefold_identifier(name)
+def _freshness() -> Node:
+    return {"warn_after": {"count": 1, "period": "day"}}
 
 
 class Updated(NamedTuple):
@@ -134,7 +125,7 @@ class Updated(NamedTuple):
 
     Attributes:
         text: The file.
-        gone: What the file has, but the schema no longer.
+        gone: What the file has, but the schema no longer has.
     """
 
     text: str
@@ -169,14 +160,8 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
         raise InvalidCredentialsException(f"The file can't be read as YAML: {error}") from None
     if not _is_sources_yml(document):
         raise InvalidCredentialsException("The file is no `sources.yml` that dbt can read.")
-    known = _list_in(document, "sources")
-    gone: list[str] = []
-    for source in sources["sources"]:
-        own = _own(known, source, ("schema", "name"))
-        if own is None:
-            known.append(source)
-            continue
-        gone += (f"{source['name']}.{it}" for it in _merge_tables(own, source["tables"]))
+    known, _ = _merged(document, "sources", sources["sources"], ("schema", "name"))
+    gone = [f"{new['name']}.{it}" for own, new in known for it in _merge_tables(own, new["tables"])]
     buffer = io.StringIO()
     yaml.dump(document, buffer)
     return Updated(buffer.getvalue(), gone)
@@ -197,40 +182,47 @@ def _is_sources_yml(document: Any) -> bool:
     return True
 
 
-def _merge_tables(own: Node, tables: list[Node]) -> Iterator[str]:
+def _merge_tables(source: Node, tables: list[Node]) -> Iterator[str]:
     """Adds tables and columns to a source. Yields those that only the source has."""
-    listed = _list_in(own, "tables")
-    left = list(listed)
-    for table in tables:
-        known = _own(listed, table, ("identifier", "name"))
-        if known is None:
-            listed.append(table)
-            continue
-        left.remove(known)
-        columns = _list_in(known, "columns")
-        yield from (f"{known['name']}.{it}" for it in _merge_columns(columns, table["columns"]))
-        _fill(known, table, ("description",))
-    yield from (str(table["name"]) for table in left)
+    known, gone = _merged(source, "tables", tables, ("identifier", "name"))
+    for own, new in known:
+        yield from (f"{own['name']}.{it}" for it in _merge_columns(own, new["columns"]))
+        _fill(own, new, ("description",))
+    yield from gone
 
 
-def _merge_columns(listed: list[Node], columns: list[Node]) -> Iterator[str]:
-    left = list(listed)
-    for column in columns:
-        known = _own(listed, column, ("name",))
-        if known is None:
-            listed.append(column)
-            continue
-        left.remove(known)
-        _fill(known, column, ("data_type", "description"))
-        known["data_type"] = column["data_type"]
-    yield from (str(column["name"]) for column in left)
+def _merge_columns(table: Node, columns: list[Node]) -> list[str]:
+    known, gone = _merged(table, "columns", columns, ("name",))
+    for own, new in known:
+        _fill(own, new, ("data_type", "description"))
+        own["data_type"] = new["data_type"]
+    return gone
 
 
-def _list_in(node: Node, key: str) -> list[Node]:
-    """Returns the list in a mapping, a new one if there is none."""
+def _merged(
+    node: Node, key: str, wanted: list[Node], names: Sequence[str]
+) -> tuple[list[tuple[Node, Node]], list[str]]:
+    """Adds to the list in a mapping the entries that it lacks.
+
+    Args:
+        node: The mapping.
+        key: Key of the list, a new one if there is none.
+        wanted: The entries.
+        names: Keys under which an entry may have its name, the first that is set counts.
+
+    Returns:
+        The entries that the list had, each with the wanted one, and the names of all others.
+    """
     node[key] = node.get(key) or []
-    found: list[Node] = node[key]
-    return found
+    known, others = [], list(node[key])
+    for new in wanted:
+        own = _own(node[key], new, names)
+        if own is None:
+            node[key].append(new)
+        else:
+            others.remove(own)
+            known.append((own, new))
+    return known, [str(it["name"]) for it in others]
 
 
 def _fill(known: Any, node: Node, keys: Sequence[str]) -> None:

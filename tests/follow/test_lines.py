@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from dlt_dbt_cloud._follow.lines import Lines, Tally, left
 from dlt_dbt_cloud._follow.logs import StepLogs, new_lines
-from dlt_dbt_cloud._follow.notebook import Notebook
 from dlt_dbt_cloud._follow.progress import display_of, rest
-from dlt_dbt_cloud._follow.screen import CLEAR, CollectorScreen, LogScreen, Screen
+from dlt_dbt_cloud._follow.screen import CLEAR, CollectorScreen, LogScreen, Notebook, Screen
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import logger, run
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes

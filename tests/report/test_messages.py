@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import responses
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlt_dbt_cloud import DBTCloudRun, InvalidCredentialsException
@@ -51,6 +51,7 @@ class TestGitHub:
         assert "file=dbt/models/bad.sql," in next(annotations(mixed_run(), environment))
 
     @given(st.text(), st.text())
+    @example("", ".")
     def test_injection(self, message: str, file: str) -> None:
         """No text of a server is a command of its own, or another property."""
         run = mixed_run()

@@ -196,11 +196,16 @@ class TestDict:
         for render in (str, DBTCloudRun.to_html, DBTCloudRun.to_markdown, DBTCloudRun.to_dict):
             assert render(again) == render(run)
 
-    @pytest.mark.parametrize("value", [None, "x", 1, {}, [1], [{}, {"x": 1}, None, "x"]])
+    @pytest.mark.parametrize(
+        "value", [None, "x", 1, {}, [1], ["x", "x", "x"], [1, 2, 3, 4], [{}, {"x": 1}, None, "x"]]
+    )
     def test_travels_with_nonsense(self, value: object) -> None:
         """What another has made of it is left out."""
         data = {**run_of("run_error"), "nodes": value, "usual": value, "load": value}
-        assert str(DBTCloudRun.from_dict(data)).startswith("dbt Cloud run ")
+        run = DBTCloudRun.from_dict(data)
+        assert str(run).startswith("dbt Cloud run ")
+        assert run.to_markdown()
+        assert run.to_html()
 
 
 class TestNodes:
@@ -218,3 +223,10 @@ class TestNodes:
     def test_unknown_schema(self, content: object) -> None:
         """What is no results file has no nodes."""
         assert list(nodes(content)) == []
+
+    @pytest.mark.parametrize("value", [None, "x", {}, float("nan"), float("inf"), 10**400])
+    def test_times_that_are_none(self, value: object) -> None:
+        """A node whose time is no number, or no time, took none."""
+        (node,) = nodes({"results": [{"unique_id": "model.a.b", "execution_time": value}]})
+        assert node.execution_time == 0
+        assert DBTCloudNode.from_dict({**node.to_dict(), "execution_time": value}) == node

@@ -9,6 +9,7 @@ from dlt_dbt_cloud import DBTCloudRun, run_dbt_cloud_job
 from dlt_dbt_cloud.local import LocalDBTCloud
 from dlt_dbt_cloud.sources import dbt_cloud_source
 from dlt_dbt_cloud.sources.manifests import Manifest
+from tests.docs.pages import blocks
 from tests.results.shared import ROOT, rows
 from tests.select.shop import MODELS, SOURCES, customers, orders, pipeline_in, write_project
 
@@ -94,6 +95,8 @@ def test_details(dlt_world: Path) -> None:
         "select command from dbt_cloud_run_steps where command is not null order by step_index"
     )
     assert [row[0] for row in rows(pipeline, commands)][-2:] == steps
+    (shown,) = blocks(ROOT / "docs" / "results.md", "sql")
+    assert {row[:2] for row in rows(pipeline, shown)} >= {("items", "table")}
 
 
 def test_failed_early(dlt_world: Path) -> None:

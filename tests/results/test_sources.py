@@ -315,7 +315,7 @@ class TestNodes:
         entries = [result, "entry", {"status": "success"}, None]
         found = nodes_in(recorded_results(metadata=metadata, results=entries), row_of(step(4)))
         assert [(row["name"], row["started_at"]) for row in found] == [("routes", None)]
-        assert f"Step 4 of run {RUN_ID} has a run_results.json of schema" in log.text
+        assert f"Step 4 of run {RUN_ID} has a run_results.json of unknown schema" in log.text
         nowhere = recorded_results(metadata=metadata, results={"model.flights.routes": "success"})
         assert nodes_in(nowhere, row_of(step(4))) == []
 

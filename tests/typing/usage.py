@@ -16,6 +16,7 @@ from dlt_dbt_cloud import (
     DBTCloudNode,
     DBTCloudRun,
     DBTCloudRunFailedException,
+    DBTCloudWaitTimeoutException,
     aio,
     check_dbt_cloud_job,
     get_dbt_cloud_run_status,
@@ -35,7 +36,10 @@ def a_script(pipeline: dlt.Pipeline) -> None:
     try:
         run = run_dbt_cloud_job(load_info=load_info, schema_override="ci", raise_on_failure=True)
     except DBTCloudRunFailedException as failure:
-        print(failure.run.failed_nodes)  # noqa: T201
+        assert_type(failure.run, DBTCloudRun)
+        raise
+    except DBTCloudWaitTimeoutException as late:
+        assert_type(late.run, DBTCloudRun)
         raise
     assert_type(run, DBTCloudRun)
     assert_type(run.id, int)

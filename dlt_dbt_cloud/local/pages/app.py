@@ -16,8 +16,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
 from dlt_dbt_cloud.local.pages.inner import InnerApi
+from dlt_dbt_cloud.run import reading
 from dlt_dbt_cloud.run.html import STYLE_SHEET, body
-from dlt_dbt_cloud.run.reading import read
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -84,13 +84,13 @@ class Pages:
 
     def index(self) -> str:
         """Shows the jobs and the last runs."""
-        runs = [(run, read(run)) for run in self._api.runs()]
-        return self._page("index.html", jobs=self._api.jobs(), runs=runs, is_live=True)
+        jobs, runs = self._api.jobs(), list(self._api.runs())
+        return self._page("index.html", jobs=jobs, runs=runs, reading=reading, is_live=True)
 
     def run(self, _account: int, _project: int, run_id: int) -> str:
         """Shows a run."""
         run = self._api.run(run_id)
-        parts = Markup("".join(body(read(run), run, has_link=False)))  # noqa: S704  # escaped there
+        parts = Markup("".join(body(run, has_link=False)))  # noqa: S704  # escaped there
         return self._page("run.html", run=run, parts=parts, is_live=run.in_progress)
 
     def trigger(self, job_id: int) -> AnyResponse:
