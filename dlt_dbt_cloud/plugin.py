@@ -21,9 +21,9 @@ pipeline script: in `[dbt_cloud]` of `.dlt/secrets.toml` and `.dlt/config.toml`,
 
 Exit codes:
 
-- 0: succeeded
-- 1: the run failed, or there was nothing to cancel
-- 2: wrong usage or configuration, or dbt Cloud refused
+- 0: succeeded, or triggered with `--no-wait`
+- 1: the run failed, there was nothing to cancel, or `sources --check` found differences
+- 2: wrong usage or configuration, or dbt Cloud refused the request
 - 3: the run was cancelled
 - 4: the run timed out, or did not finish within `--wait-timeout`
 - 5: the API is unreachable, or the outcome of the run is not known

@@ -119,7 +119,7 @@ def run_id_of(config: DBTCloudConfiguration) -> int:
     if config.run_id:
         return int(config.run_id)
     raise DBTCloudException(
-        "Which run? Pass its id. The last runs of a job, with their ids: dlt dbt-cloud runs JOB"
+        "Pass the id of a run. To list the runs of a job: dlt dbt-cloud runs JOB"
     )
 
 

@@ -110,7 +110,7 @@ def jobs(args: argparse.Namespace, io: IO | None) -> Answer:
 
 
 def logs(args: argparse.Namespace, io: IO | None) -> Answer:
-    """Shows the logs of a run's steps. With --follow while they are written."""
+    """Shows the logs of a run's steps. With --follow, keeps printing until the run has finished."""
     call = Call(*world(args, io, progress="off"))
     run_id = run_id_of(call.config)
     if args.follow:

@@ -90,7 +90,7 @@ def _answer_to(error: BaseException, exit_code: int) -> Answer:
     if exit_code < ExitCode.SIGNALLED:  # else the last line says where the run is
         logger.error("%s", text)
     if exit_code == ExitCode.UNKNOWN:
-        logger.error("Is it the host, the token or the account? dlt dbt-cloud check")
+        logger.error("To check host, token and account: dlt dbt-cloud check")
     data: dict[str, Any] = {"error": {"type": type(error).__name__, "message": text}}
     if isinstance(error, DBTCloudWaitException):
         data["run"] = error.run
@@ -154,7 +154,7 @@ def _configure_reports(choices: Mapping[str, argparse.ArgumentParser]) -> None:
     add = choices["report"].add_argument
     add("-o", "--output", metavar="FILE", help="Where to write, by default standard output.")
     formats = ("html", "markdown")
-    add("--format", choices=formats, default="html", help="By default html.")
+    add("--format", choices=formats, default="html", help="html or markdown, by default html.")
 
 
 def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str, str]) -> None:
@@ -211,5 +211,5 @@ def _list(text: str) -> list[str]:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)

@@ -51,7 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("pipeline", nargs="?", help="Name of the pipeline.")
     add("--json", action="store_true", help="Print JSON, and nothing else.")
-    add("--pipeline-name", metavar="NAME", help="The same.")
+    add("--pipeline-name", metavar="NAME", help="Same as PIPELINE.")
     add("--output", metavar="FILE", help="File to write or update, by default standard output.")
-    add("--check", action="store_true", help=f"Exit with 1 if FILE, {FILE}, is behind the schema.")
-    add("--loaded-at-field", action="store_true", help="For dbt before 1.10.")
+    stale = f"Write nothing; exit with 1 if the file ({FILE} or --output) is out of date."
+    add("--check", action="store_true", help=stale)
+    old = "Write `loaded_at_field` instead of `loaded_at_query`, for dbt before 1.10."
+    add("--loaded-at-field", action="store_true", help=old)

@@ -32,9 +32,10 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
     it; if it succeeded, the task returns it; if it failed or was cancelled, the job runs anew. A
     cleared task runs anew too.
 
-    All settings of `run_dbt_cloud_job` are arguments, and templated. Those that you don't pass are
-    looked up as everywhere in this package. Two defaults differ: a run that does not succeed fails
-    the task, and ending the task, by hand or by a time limit, cancels the run.
+    All settings of `run_dbt_cloud_job` except the token are arguments, and templated. Those that
+    you don't pass are read as by every function of this package. Two defaults differ: a run that
+    does not succeed fails the task, and ending the task, by hand or by a time limit, cancels the
+    run.
 
     It returns the run, and pushes `job_run_id` and `job_run_url` as soon as there is a run.
 

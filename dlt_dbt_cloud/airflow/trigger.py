@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from dlt_dbt_cloud import _io, aio
+from dlt_dbt_cloud._follow.watch import cancelled
 from dlt_dbt_cloud._io.retry import Patience, retry
 from dlt_dbt_cloud.airflow._compat import BaseTrigger, TriggerEvent, was_stopped
 from dlt_dbt_cloud.airflow._settings import log_to_task, resolve
@@ -38,7 +39,7 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
         run_id: The run.
         deadline: When the wait ends, in seconds since the epoch.
         settings: Settings of the wait.
-        cancels: Whether the end of the wait, or of the task by a person, cancels the run.
+        cancels: Whether the deadline, or a person who ends the task, cancels the run.
         dbt_cloud_conn_id: The connection, if there is one.
         pipeline_name: Pipeline in whose section the token may be.
     """
@@ -110,4 +111,4 @@ def cancel(config: DBTCloudConfiguration) -> None:
     except DBTCloudAPIException as error:
         _io.logger.error("Couldn't cancel dbt Cloud run %s. %s", run_id, error)
     else:
-        _io.logger.warning("Cancelled dbt Cloud run %s: %s", run_id, run.url)
+        _io.logger.warning("%s", cancelled(run))

@@ -79,7 +79,7 @@ class DBTCloudRun(RunFields):
         return run
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the run with its nodes, usual times and load, as `json.dumps` takes it."""
+        """Returns the run with its nodes, usual times and load, as a dict for JSON."""
         nodes = [node.to_dict() for node in self.nodes]
         usual, load = self.usual and [*self.usual], self.load and [*self.load]
         return {**self, "nodes": nodes, "usual": usual, "load": load}

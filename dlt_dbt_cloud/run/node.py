@@ -38,7 +38,7 @@ READ: Final[Mapping[Any, Any]] = {
 
 
 class DBTCloudNode(NamedTuple):
-    """A model, test, seed or snapshot as a run left it."""
+    """The result of a model, test, seed or snapshot in a run."""
 
     unique_id: str
     status: str
@@ -52,7 +52,7 @@ class DBTCloudNode(NamedTuple):
     compiled_path: str = ""
     """Its compiled code, for a failed or warned node, if dbt names it."""
     failures: int | None = None
-    """Rows that a test found."""
+    """Rows that failed the test."""
     rows_affected: int | None = None
     thread: str = ""
     started_at: datetime | None = None

@@ -70,11 +70,11 @@ def dbt_cloud_source(
 
     With `run` it loads this one, right after the job, failed or not. Without it, it loads all runs
     that have finished since the last load. Rows are merged by primary key, so none is there twice.
-    A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes
-    forty times 25 runs, or a hundred if neither steps nor nodes are selected.
+    A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes 40
+    pages of 25 runs, or of 100 if neither steps nor nodes are selected.
 
     If the API refuses some details of a run, the rest is loaded, and `load_error` of its row says
-    what is missing. The history tries again while the run is among those of the last hours.
+    what is missing. Later loads of the history retry runs of the last hours.
 
     Args:
         run: A run, as `run_dbt_cloud_job` returns it.
@@ -85,7 +85,7 @@ def dbt_cloud_source(
             cause of the run does not name the load: the cause is your own or was cut, or the run
             was triggered for another load.
         all_jobs: Whether the runs of all jobs are loaded, even if a job is configured.
-        since: Where the first load of a job's history begins, the time when a run finished.
+        since: On the first load, leaves out runs that finished before this time.
 
     Raises:
         InvalidCredentialsException: A setting or an argument is missing or malformed.

@@ -32,7 +32,8 @@ def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Nod
         client = pipeline.destination_client(name)
         if not isinstance(client, SqlJobClientBase):
             raise InvalidCredentialsException(
-                f"Pipeline `{pipeline.pipeline_name}` loads into no database that dbt can read."
+                f"Pipeline `{pipeline.pipeline_name}` doesn't load into a database that dbt can"
+                " read."
             )
         loaded = _Loaded(client, is_old=loaded_at_field)
         source = sources.setdefault(loaded.dataset, loaded.source())
@@ -159,7 +160,7 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
     except YAMLError as error:
         raise InvalidCredentialsException(f"The file can't be read as YAML: {error}") from None
     if not _is_sources_yml(document):
-        raise InvalidCredentialsException("The file is no `sources.yml` that dbt can read.")
+        raise InvalidCredentialsException("The file is not a `sources.yml` that dbt can read.")
     known, _ = _merged(document, "sources", sources["sources"], ("schema", "name"))
     gone = [f"{new['name']}.{it}" for own, new in known for it in _merge_tables(own, new["tables"])]
     buffer = io.StringIO()
