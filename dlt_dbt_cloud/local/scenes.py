@@ -5,6 +5,7 @@ What each one rests on is in the table of behaviours, as `scene.NAME`.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Final
 
@@ -61,6 +62,6 @@ def play(scene: Scene, world: World, wire: Wire, seconds: float | None) -> None:
         for job in world.jobs.values():
             job.failure_count = _FAILURES - 1
     elif scene is Scene.OUTAGE:
-        wire.fail_next(Fault.answer(504, html=True), "", None, 0, seconds or _OUTAGE)
+        wire.fail_next(Fault.answer(504, html=True), seconds=seconds or _OUTAGE)
     else:
-        wire.fail_next(Fault.slow(5.0), "", None, 0, float("inf") if seconds is None else seconds)
+        wire.fail_next(Fault.slow(5.0), seconds=math.inf if seconds is None else seconds)

@@ -114,7 +114,7 @@ class LocalDBTCloud:
             listening = stack.enter_context(listen(self._host, self._port))
             self._at = listening.getsockname()[1]
             self._world = self._new_world(stack)
-            self._wire = Wire(self._app(), self._newest_run_id, self._clock)
+            self._wire = Wire(self._app(), self._world.runs, self._clock)
             stack.callback(self._world.close)
             server = HTTPServer(listening, Guard(self._wire, self.url))
             stack.callback(server.close)
@@ -281,9 +281,6 @@ class LocalDBTCloud:
     def _version(self) -> str:
         versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
         return next(versions, "1.11.0")
-
-    def _newest_run_id(self) -> int:
-        return max(self._world.runs, default=0)
 
 
 def _job_of(described: str | Path | DBTJob | ScriptedJob) -> DBTJob | ScriptedJob:

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, Scene, ScriptedJob
-from dlt_dbt_cloud.local.api.basis import HEADER
-from dlt_dbt_cloud.local.api.behaviour import Basis
-from dlt_dbt_cloud.local.api.behaviours import BEHAVIOURS, table
+from dlt_dbt_cloud.local.api.behaviours import BEHAVIOURS, HEADER, Basis, table
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
 from dlt_dbt_cloud.local.api.routes import ROUTES
 from tests.local.reference import between

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from dlt_dbt_cloud.local.api import envelopes, queries, triggers
+from dlt_dbt_cloud.local.api import envelopes
 from dlt_dbt_cloud.local.api.basis import BasisLog, NotServedError
-from dlt_dbt_cloud.local.api.endpoints import Endpoints, RefusedError, answer
+from dlt_dbt_cloud.local.api.behaviours import weakest
+from dlt_dbt_cloud.local.api.endpoints import Endpoints
+from dlt_dbt_cloud.local.api.envelopes import RefusedError
 from dlt_dbt_cloud.local.api.routes import Operation, find
 from dlt_dbt_cloud.local.state.world import World
 
@@ -27,9 +28,8 @@ def create_app(
     app = Flask("dlt_dbt_cloud.local", static_folder=None)
     app.url_map.merge_slashes = False
     basis = BasisLog(strict=strict)
-    _check_access(app, basis, api_token)
+    _check_access(app, api_token)
     _answer_errors(app, basis)
-    endpoints = Endpoints(world, basis, url, dbt_version)
 
     # One rule for all operations: werkzeug takes a millisecond to compile each.
     @app.route(f"{_API}/<path:_>", methods=_METHODS, provide_automatic_options=False)
@@ -43,6 +43,7 @@ def create_app(
             raise RefusedError(501, message, "any.unserved")
         g.endpoint = operation.endpoint
         g.behaviours.append(operation.endpoint)
+        endpoints = Endpoints(world, basis, url, dbt_version, operation)
         served: Response = getattr(endpoints, operation.endpoint)(*ids)
         return served
 
@@ -59,7 +60,7 @@ def _asked() -> tuple[Operation, list[Any]]:
     raise MethodNotAllowed if found else NotFound
 
 
-def _check_access(app: Flask, basis: BasisLog, api_token: str) -> None:
+def _check_access(app: Flask, api_token: str) -> None:
     @app.before_request
     def authorize() -> None:
         g.behaviours = ["any"]
@@ -67,7 +68,7 @@ def _check_access(app: Flask, basis: BasisLog, api_token: str) -> None:
 
     @app.after_request
     def tell(response: Response) -> Response:
-        response.headers.set(*basis.header())
+        response.headers.set(*weakest(g.behaviours).header)
         return response
 
 
@@ -82,34 +83,19 @@ def _authorize(header: str, api_token: str) -> None:
 def _answer_errors(app: Flask, basis: BasisLog) -> None:
     @app.errorhandler(RefusedError)
     def refused(error: RefusedError) -> Response:
-        return refuse(error.case, error.body)
-
-    @app.errorhandler(queries.InvalidQueryError)
-    def invalid_query(error: queries.InvalidQueryError) -> Response:
-        case = error.case if "." in error.case else f"{g.endpoint}.{error.case}"
-        if case == "any.unserved_key":
-            return refuse(case, envelopes.error(501, f"The local dbt Cloud doesn't {error}."))
-        return refuse(case, envelopes.error(400, envelopes.INVALID, str(error)))
-
-    @app.errorhandler(triggers.InvalidTriggerError)
-    def invalid_trigger(error: triggers.InvalidTriggerError) -> Response:
-        return refuse(error.case, envelopes.error(400, envelopes.INVALID, error.data))
+        g.behaviours = []
+        try:
+            basis.rests_on(error.case if "." in error.case else f"{g.endpoint}.{error.case}")
+        except NotServedError as e:
+            return not_served(e)
+        return envelopes.answer(error.body)
 
     @app.errorhandler(HTTPException)
     def unserved(error: HTTPException) -> Response:
         code = error.code or 500
-        known = {404: envelopes.NOT_FOUND, 500: envelopes.SERVER_ERROR}
-        text = known.get(code) or str(error.description)
-        return refuse(_CASES.get(code, "any"), envelopes.error(code, text))
+        text = envelopes.MESSAGES.get(code) or str(error.description)
+        return refused(RefusedError(code, text, _CASES.get(code, "any")))
 
     @app.errorhandler(NotServedError)
     def not_served(error: NotServedError) -> Response:
-        return answer(envelopes.error(501, str(error)))
-
-    def refuse(case: str, body: Mapping[str, Any]) -> Response:
-        g.behaviours = []
-        try:
-            basis.rests_on(case)
-        except NotServedError as e:
-            return not_served(e)
-        return answer(body)
+        return envelopes.answer(envelopes.error(501, str(error)))

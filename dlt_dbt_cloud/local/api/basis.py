@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from flask import g
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.api.behaviour import Behaviour
-from dlt_dbt_cloud.local.api.behaviours import BY_NAME, weakest
-
-HEADER: Final = "X-Local-DBT-Cloud-Basis"
+from dlt_dbt_cloud.local.api.behaviours import BY_NAME
 
 
 class NotServedError(Exception):
@@ -40,17 +36,7 @@ class BasisLog:
         if not behaviour.is_guess:
             return
         if self.strict:
-            raise NotServedError(f"strict=True refuses what is a guess: {_said(behaviour)}")
+            raise NotServedError(f"strict=True refuses what is a guess: {behaviour}")
         if name not in self._guessed:
             self._guessed.add(name)
-            logger.warning("The local dbt Cloud guesses: %s", _said(behaviour))
-
-    @staticmethod
-    def header() -> tuple[str, str]:
-        """Returns the header that says what the answer rests on."""
-        behaviour = weakest(g.behaviours)
-        return HEADER, f"{behaviour.basis.value}; {behaviour.name}"
-
-
-def _said(behaviour: Behaviour) -> str:
-    return f"{behaviour.what} ({behaviour.name})"
+            logger.warning("The local dbt Cloud guesses: %s", behaviour)

@@ -8,10 +8,60 @@ basis, what the local dbt Cloud does, and the source if there is one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.local.api.behaviour import Basis, Behaviour
+from dlt_dbt_cloud.local.api.routes import ROUTES
+
+HEADER: Final = "X-Local-DBT-Cloud-Basis"
+LOCAL: Final = "only the local dbt Cloud does so"
+"""The source of what is no guess of dbt Cloud, though nothing says it."""
+
+
+class Basis(str, Enum):
+    """What a behaviour rests on, from firm to weak."""
+
+    RECORDED = "recorded"
+    """An answer of dbt Cloud that somebody has published."""
+    SPEC = "spec"
+    """dbt Labs' OpenAPI description or documentation."""
+    CLIENT = "client"
+    """What clients in production send or rely on."""
+    GUESS = "guess"
+    """Nothing of the above."""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """A row of the table.
+
+    Attributes:
+        name: The route and, after a dot, the case. `any` is every route, `scene` and `fault` are
+            what a test asks for.
+        what: What the local dbt Cloud does.
+        basis: What that rests on.
+        where: The source.
+    """
+
+    name: str
+    what: str
+    basis: Basis
+    where: str
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether dbt Cloud may do otherwise, as far as is known."""
+        return self.basis is Basis.GUESS and self.where != LOCAL
+
+    @property
+    def header(self) -> tuple[str, str]:
+        """The header of an answer that rests on it."""
+        return HEADER, f"{self.basis.value}; {self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.name})"
 
 
 def _read() -> Iterator[Behaviour]:
@@ -36,7 +86,8 @@ def table() -> str:
     """Returns the fidelity table of the docs, in Markdown."""
     lines = ["| behaviour | operation | what it does | basis | source |", "|---|---|---|---|---|"]
     for row in BEHAVIOURS:
-        operation = f"`{row.method_and_path}`" if row.method_and_path else ""
+        route = ROUTES.get(row.name.partition(".")[0])
+        operation = f"`{route}`" if route else ""
         lines.append(
             f"| `{row.name}` | {operation} | {row.what} | {row.basis.value} | {row.where} |"
         )

@@ -1,19 +1,59 @@
-"""The envelope around every answer."""
+"""The envelope around every answer, and the answer itself."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
+
+from flask import Response
 
 NOT_FOUND: Final = (
     "The requested resource was not found. Please check that you have the proper permissions. "
     "If you are seeing this in error, please contact support!"
 )
 INVALID: Final = "The request was invalid. Please double check the provided data and try again."
-SERVER_ERROR: Final = "There was a server error. Please contact support!"
+MESSAGES: Final = {404: NOT_FOUND, 500: "There was a server error. Please contact support!"}
+
+
+class RefusedError(Exception):
+    """A request that is refused.
+
+    Attributes:
+        case: The behaviour that the refusal is, without its operation if it depends on that.
+        body: What the answer says.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        user_message: str,
+        case: str,
+        data: Any = None,
+        developer_message: str | None = "",
+    ) -> None:
+        super().__init__(user_message)
+        self.case = case
+        self.body = error(code, user_message, data, developer_message)
+
+
+def invalid(data: Any, case: str) -> RefusedError:
+    """Make the refusal of a request that isn't as it must be."""
+    return RefusedError(400, INVALID, case, data)
+
+
+def answer(body: Mapping[str, Any]) -> Response:
+    """Answer with an envelope."""
+    return Response(json.dumps(body), body["status"]["code"], mimetype="application/json")
+
+
+def succeed(data: Any, extra: dict[str, Any] | None = None) -> Response:
+    """Answer with data. Lists have an `extra`."""
+    return answer(success(data, extra))
 
 
 def success(data: Any, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Envelope an answer. Lists have an `extra`."""
+    """Envelope data."""
     body = {"status": _status(200, "Success!", ""), "data": data}
     return body if extra is None else {**body, "extra": extra}
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.basis import HEADER
 from dlt_dbt_cloud.local.api.behaviours import BY_NAME
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
-_BASIS: Final = f"{BY_NAME['any.misdirected'].basis.value}; any.misdirected"
 
 
 class Guard:
@@ -32,18 +29,18 @@ class Guard:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
+        return (self._refusal(environ) or self._app)(environ, start_response)
+
+    def _refusal(self, environ: WSGIEnvironment) -> WSGIApplication | None:
         if f"http://{environ.get('HTTP_HOST')}" not in self._own:
-            message = f"This server is {' or '.join(sorted(self._own))}."
-            return _refuse("421 Misdirected Request", message, start_response)
+            return _refuse(421, f"This server is {' or '.join(sorted(self._own))}.")
         writes = environ["REQUEST_METHOD"] not in _SAFE_METHODS
         if writes and environ.get("HTTP_ORIGIN", min(self._own)) not in self._own:
-            message = "A page of another origin can't write."
-            return _refuse("403 Forbidden", message, start_response)
-        return self._app(environ, start_response)
+            return _refuse(403, "A page of another origin can't write.")
+        return None
 
 
-def _refuse(status: str, message: str, start_response: StartResponse) -> list[bytes]:
-    body = json.dumps(envelopes.error(int(status[:3]), message)).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    start_response(status, [*headers, (HEADER, _BASIS)])
-    return [body]
+def _refuse(code: int, message: str) -> WSGIApplication:
+    refusal = envelopes.answer(envelopes.error(code, message))
+    refusal.headers.set(*BY_NAME["any.misdirected"].header)
+    return refusal

@@ -23,7 +23,7 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.basis import HEADER
+from dlt_dbt_cloud.local.api.behaviours import BY_NAME
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _ErrorTask(ErrorTask):
         body = json.dumps(envelopes.error(code, f"{error.reason}: {error.body}")).encode()
         self.response_headers = [
             ("Content-Type", "application/json"),
-            (HEADER, "guess; any.too_large"),
+            BY_NAME["any.too_large"].header,
         ]
         self.set_close_on_finish()
         self.channel.lingers = True  # type: ignore[attr-defined]

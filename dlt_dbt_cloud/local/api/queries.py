@@ -1,7 +1,7 @@
 """The query of a request: which keys an endpoint knows, what they must be, what they select.
 
-dbt Cloud refuses unknown keys and wrong values, it does not ignore them; the words of the refusals
-are those of Python's jsonschema. Keys that are described but that no client sends are not served.
+dbt Cloud refuses unknown keys and wrong values, it does not ignore them. Keys that are described
+but that no client sends are not served.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from functools import partial
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, Final
 
+from dlt_dbt_cloud.local.api.checks import typed
+from dlt_dbt_cloud.local.api.envelopes import RefusedError, invalid
+
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
@@ -25,24 +28,12 @@ _JOB_ORDERS: Final = ("id", "created_at", "name")
 Parser = Callable[[str], Any]
 
 
-class InvalidQueryError(ValueError):
-    """The query is not one of the endpoint. The text is what dbt Cloud says.
-
-    Attributes:
-        case: The behaviour that the refusal is, without its route if it depends on that.
-    """
-
-    def __init__(self, text: str, case: str = "any.wrong_value") -> None:
-        super().__init__(text)
-        self.case = case
-
-
 def integer(text: str) -> int:
     """Read a number."""
     try:
         return int(text)
     except ValueError:
-        raise InvalidQueryError(f"{brief(text)} is not of type 'integer'") from None
+        raise ValueError(f"{brief(text)} is not of type 'integer'") from None
 
 
 def array(text: str) -> list[Any]:
@@ -51,25 +42,19 @@ def array(text: str) -> list[Any]:
         items = json.loads(text)
     except (ValueError, RecursionError):
         items = None
-    if not isinstance(items, list):
-        raise InvalidQueryError(f"{brief(text)} is not of type 'array'")
-    return items
+    return items if isinstance(items, list) else typed(text, "array")
 
 
 def integers(text: str) -> list[int]:
     """Read a JSON array of numbers."""
-    items = array(text)
-    for item in items:
-        if not isinstance(item, int):
-            raise InvalidQueryError(f"{brief(item)} is not of type 'integer'")
-    return items
+    return [typed(item, "integer") for item in array(text)]
 
 
 def moments(text: str) -> list[datetime]:
     """Read a range of time, a JSON array of its two ends."""
     items = array(text)
     if len(items) != 2:  # noqa: PLR2004  # two ends
-        raise InvalidQueryError(f"{brief(items)} is not a range")
+        raise ValueError(f"{brief(items)} is not a range")
     return [_moment(item) for item in items]
 
 
@@ -77,7 +62,7 @@ def _moment(item: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(str(item).replace("Z", "+00:00"))
     except (ValueError, RecursionError):
-        raise InvalidQueryError(f"{brief(item)} is not a 'date-time'") from None
+        raise ValueError(f"{brief(item)} is not a 'date-time'") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
@@ -85,10 +70,9 @@ def limit(text: str) -> int:
     """Read how many items to return at most."""
     number = integer(text)
     if not 1 <= number <= LIMIT:
-        bound = (
-            "greater than the maximum of 100" if number > LIMIT else "less than the minimum of 1"
-        )
-        raise InvalidQueryError(f"{brief(number)} is {bound}", "limit")
+        is_high = number > LIMIT
+        bound = "greater than the maximum of 100" if is_high else "less than the minimum of 1"
+        raise invalid(f"{brief(number)} is {bound}", "limit")
     return number
 
 
@@ -96,21 +80,21 @@ def offset(text: str) -> int:
     """Read how many items to leave out."""
     number = integer(text)
     if number < 0:
-        raise InvalidQueryError(f"{brief(number)} is less than the minimum of 0")
+        raise ValueError(f"{brief(number)} is less than the minimum of 0")
     return number
 
 
 def order(known: tuple[str, ...], text: str) -> str:
     """Read what to order by."""
     if text.removeprefix("-") not in known:
-        raise InvalidQueryError(f"{brief(text)} is not one of {list(known)!r}", "order")
+        raise invalid(f"{brief(text)} is not one of {list(known)!r}", "order")
     return text
 
 
 def state(text: str) -> str | int:
     """Read a state of deletion."""
     if text not in ("active", "deleted", "all", "1", "2"):
-        raise InvalidQueryError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
+        raise ValueError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
     return int(text) if text.isdigit() else text
 
 
@@ -154,18 +138,11 @@ ONE: Final[Mapping[str, Parser]] = {"include_related": related}
 ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": integer}
 NONE: Final[Mapping[str, Parser]] = {}
 
-UNSERVED: Final = frozenset(
-    {
-        "dbt_version",
-        "dbt_version__in",
-        "deferring_run_id",
-        "has_docs_generated",
-        "has_sources_generated",
-        "is_fusion_ready",
-        "is_system",
-        "triggers_schedule",
-    }
-)
+_UNSERVED: Final = """
+dbt_version dbt_version__in deferring_run_id has_docs_generated has_sources_generated
+is_fusion_ready is_system triggers_schedule
+"""
+UNSERVED: Final = frozenset(_UNSERVED.split())
 """Keys of the lists that are described but not served."""
 
 
@@ -173,27 +150,29 @@ def parsed(query: MultiDict[str, str], known: Mapping[str, Parser]) -> dict[str,
     """Read a query. Of a key that is repeated the last value counts, of `include_related` all.
 
     Raises:
-        InvalidQueryError: A key is unknown or its value is of the wrong type.
+        RefusedError: A key is unknown or its value is of the wrong type.
     """
-    unknown = sorted(set(query) - set(known))
-    if unknown:
-        if "limit" in known and UNSERVED.issuperset(unknown):
-            raise InvalidQueryError(f"filter by {', '.join(unknown)}", "any.unserved_key")
-        keys = ", ".join(map(repr, unknown))
-        verb = "was" if len(unknown) == 1 else "were"
-        raise InvalidQueryError(
-            f"Additional properties are not allowed ({keys} {verb} unexpected)", "any.unknown_key"
-        )
-    values = {key: known[key](query.getlist(key)[-1]) for key in query}
+    _check_keys(sorted(set(query) - set(known)), known)
+    try:
+        values = {key: known[key](query.getlist(key)[-1]) for key in query}
+    except ValueError as e:
+        raise invalid(str(e), "any.wrong_value") from None
     if "include_related" in values:
         names = [name for text in query.getlist("include_related") for name in related(text)]
         values["include_related"] = names
     return values
 
 
-def includes(query: Mapping[str, Any]) -> frozenset[str]:
-    """Say which related objects a query includes."""
-    return frozenset(query.get("include_related", ()))
+def _check_keys(unknown: list[str], known: Mapping[str, Parser]) -> None:
+    if not unknown:
+        return
+    if "limit" in known and UNSERVED.issuperset(unknown):
+        message = f"The local dbt Cloud doesn't filter by {', '.join(unknown)}."
+        raise RefusedError(501, message, "any.unserved_key")
+    keys = ", ".join(map(repr, unknown))
+    verb = "was" if len(unknown) == 1 else "were"
+    message = f"Additional properties are not allowed ({keys} {verb} unexpected)"
+    raise invalid(message, "any.unknown_key")
 
 
 def select(items: Iterable[Any], query: Mapping[str, Any]) -> list[Any]:
@@ -212,21 +191,11 @@ def select(items: Iterable[Any], query: Mapping[str, Any]) -> list[Any]:
     return _ordered(selected, query.get("order_by", "id"))
 
 
+_NAMES: Final = "id created_at environment_id finished_at name project_id status"
 _FIELDS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "pk": operator.attrgetter("id"),
+    **{name: operator.attrgetter(name) for name in _NAMES.split()},
     "job_definition_id": operator.attrgetter("job.id"),
-    **{
-        name: operator.attrgetter(name)
-        for name in (
-            "id",
-            "created_at",
-            "environment_id",
-            "finished_at",
-            "name",
-            "project_id",
-            "status",
-        )
-    },
+    "pk": operator.attrgetter("id"),
 }
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "": operator.eq,
