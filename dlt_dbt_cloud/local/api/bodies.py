@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud.local.api.objects import Objects
@@ -64,13 +65,14 @@ class Writer(Objects):
 
         Related objects are null, steps empty, unless they are included.
         """
+        steps, debug = run.steps if "run_steps" in include else (), "debug_logs" in include
         return {
             **self._run_head(run),
             **self._run_times(run),
             "trigger": self.trigger(run.trigger, run.job) if "trigger" in include else None,
             "job": self.embedded_job(run.job) if "job" in include else None,
             "environment": self.environment(run.job) if "environment" in include else None,
-            "run_steps": self._run_steps(run, include),
+            "run_steps": [self.step(run, step, debug=debug) for step in steps],
             **self._run_state(run),
             **self._run_durations(run),
             "retrying_run_id": run.retried_run.id if run.retried_run else None,
@@ -78,7 +80,7 @@ class Writer(Objects):
             "retry_not_supported_reason": retry_refusal,
             "used_repo_cache": None,
             "audit": _audit(run) if "audit" in include else None,
-            **({"run_retries": _retries(run)} if "run_retries" in include else {}),
+            **(_retries(run) if "run_retries" in include else {}),
         }
 
     def _run_head(self, run: Run) -> dict[str, Any]:
@@ -102,10 +104,10 @@ class Writer(Objects):
             "artifact_s3_path": (
                 f"local/runs/{run.id}/artifacts/target" if run.artifacts_saved else None
             ),
-            "has_docs_generated": _has_docs(run),
-            "has_sources_generated": _has_sources(run),
+            "has_docs_generated": _has(run, "catalog.json"),
+            "has_sources_generated": _has(run, "sources.json"),
             "notifications_sent": False,
-            "blocked_by": [ahead.id for ahead in _ahead(run)],
+            "blocked_by": _blocked_by(run),
             "deprecation": None,
         }
 
@@ -150,11 +152,6 @@ class Writer(Objects):
             "created_at_humanized": f"{humanized(self.now - run.created_at)} ago",
             "finished_at_humanized": finished,
         }
-
-    def _run_steps(self, run: Run, include: Collection[str]) -> list[dict[str, Any]]:
-        if "run_steps" not in include:
-            return []
-        return [self.step(run, step, debug="debug_logs" in include) for step in run.steps]
 
     def trigger(self, trigger: Trigger, job: Job) -> dict[str, Any]:
         """Write the trigger of a run."""
@@ -206,17 +203,16 @@ def truncated(log: str | None) -> str | None:
     return TRUNCATED + "".join(lines[-TRUNCATED_LINES:])
 
 
-def _read(path: Any) -> str | None:
+def _read(path: Path | None) -> str | None:
     if path is None or not path.exists():
         return None
     # A log that is being written may end within a character.
-    return str(path.read_text(encoding="utf-8", errors="replace"))
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _ahead(run: Run) -> list[Run]:
-    queue = run.job.queue
+def _blocked_by(run: Run) -> list[int]:
     # A queued run names the one that runs, not every run before it.
-    return queue[:1] if not run.is_complete and run is not queue[0] else []
+    return [ahead.id for ahead in run.job.queue[:1] if not run.is_complete and ahead is not run]
 
 
 def _audit(run: Run) -> dict[str, Any]:
@@ -227,17 +223,9 @@ def _audit(run: Run) -> dict[str, Any]:
     }
 
 
-def _retries(run: Run) -> list[int]:
-    return [later.id for later in run.job.runs if later.retried_run is run]
+def _retries(run: Run) -> dict[str, list[int]]:
+    return {"run_retries": [later.id for later in run.job.runs if later.retried_run is run]}
 
 
-def _has_docs(run: Run) -> bool:
-    return any(_has(step, "catalog.json") for step in run.steps)
-
-
-def _has_sources(run: Run) -> bool:
-    return any(_has(step, "sources.json") for step in run.steps)
-
-
-def _has(step: Step, name: str) -> bool:
-    return step.target_path is not None and (step.target_path / name).is_file()
+def _has(run: Run, name: str) -> bool:
+    return any(step.target_path and (step.target_path / name).is_file() for step in run.steps)
