@@ -18,6 +18,7 @@ try:
     from dlt_dbt_cloud.local.config import jobs_from_toml
     from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
     from dlt_dbt_cloud.local.jobs import DBTJob
+    from dlt_dbt_cloud.local.runners.project import OWN
     from dlt_dbt_cloud.local.server import LocalDBTCloud
     from dlt_dbt_cloud.local.wrapping import wrap
 except ImportError as error:
@@ -97,7 +98,7 @@ def _kept_runs(project_dir: str | None) -> Path | None:
     """
     if not project_dir or not (Path(project_dir) / "dbt_project.yml").is_file():
         return None
-    folder = Path(project_dir) / "target" / "local_dbt_cloud" / "runs"
+    folder = Path(project_dir) / OWN / "runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -112,7 +112,7 @@ class DBTJob:
 
     def installed(self) -> DBT:
         """Find the dbt that runs the steps."""
-        return find_dbt(None if self.dbt is None else str(self.dbt))
+        return find_dbt(self.dbt)
 
     def dbt_version(self) -> str:
         """Find the version of that dbt."""
@@ -129,7 +129,7 @@ class ScriptedJob:
 
     Attributes:
         name: What the job is called.
-        statuses: The status at each look, or pairs of seconds and status.
+        statuses: The status at each poll, or pairs of seconds and status.
         status_message: What a run that ends says about its end.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
@@ -162,8 +162,7 @@ class ScriptedJob:
         Raises:
             LocalDBTCloudException: A status is none of dbt Cloud's.
         """
-        for entry in self.statuses:
-            status = entry[1] if _is_pair(entry) else entry
+        for _, status in self.script():
             if status not in list(Status):
                 raise LocalDBTCloudException(
                     f"The job {self.name!r} has the status {status!r}. There are "
@@ -172,13 +171,13 @@ class ScriptedJob:
 
     @property
     def is_timed(self) -> bool:
-        """Whether a run goes by seconds, not by looks."""
+        """Whether a run goes by seconds, not by polls."""
         return any(_is_pair(status) for status in self.statuses)
 
-    def script(self) -> list[tuple[float, int]]:
-        """The statuses of a run, each with the look or the second that it begins with."""
+    def script(self) -> list[tuple[float, float]]:
+        """The statuses of a run, each with the poll or the second that it begins with."""
         return [
-            (entry[0], int(entry[1])) if _is_pair(entry) else (look, entry)
+            (entry[0], entry[1]) if _is_pair(entry) else (look, entry)
             for look, entry in enumerate(self.statuses, start=1)
         ]
 

@@ -32,8 +32,7 @@ from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
 from dlt_dbt_cloud.local.scenes import Scene, play
-from dlt_dbt_cloud.local.state.execution import Execution
-from dlt_dbt_cloud.local.state.records import Job, Run
+from dlt_dbt_cloud.local.state.records import Execution, Job, Run
 from dlt_dbt_cloud.local.state.world import World
 
 if TYPE_CHECKING:

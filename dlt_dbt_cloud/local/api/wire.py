@@ -91,7 +91,7 @@ class Wire:
         if found and fault.is_lagging_list:
             environ[HIDDEN_AFTER] = found.newest_run_id
         response = self._respond(fault, environ, seen.path)
-        self._log(seen, response and response.status_code)
+        self._log(seen, None if response is None else response.status_code)
         if response is None:
             _drop(environ)
         self.closed.wait(fault.seconds)

@@ -45,12 +45,12 @@ class Process(Protocol):
         ...
 
 
-class ColdProcess:
+class ColdProcess(subprocess.Popen[bytes]):
     """A process that imports dbt."""
 
     def __init__(self, call: Call) -> None:
         with call.log.open("wb") as log:
-            self._process = subprocess.Popen(
+            super().__init__(
                 [*call.dbt.command, *call.arguments],
                 cwd=call.cwd,
                 env=call.env,
@@ -60,13 +60,9 @@ class ColdProcess:
                 start_new_session=True,
             )
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code."""
-        return self._process.wait(timeout)
-
     def signal_group(self, how: signal.Signals) -> None:
         """Signal the process and its children."""
-        signal_group(self._process.pid, how)
+        signal_group(self.pid, how)
 
 
 def signal_group(pid: int, how: signal.Signals) -> None:

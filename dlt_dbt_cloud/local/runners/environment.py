@@ -6,7 +6,7 @@ from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.profiles import environment
-from dlt_dbt_cloud.local.state.records import Run, compact
+from dlt_dbt_cloud.local.state.records import Overrides, Run
 from dlt_dbt_cloud.local.state.world import World
 
 # The first would beat the variables of a step, with the other one dbt can't read YAML.
@@ -14,8 +14,9 @@ _NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
 
 
 def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
-    """Build the environment of dbt: that of the server, the job's own, and what dbt Cloud tells."""
+    """Build the environment of one step."""
     overrides = run.trigger.overrides
+    category, pull_request = _pull_request(overrides)
     told = {
         "DBT_CLOUD_ACCOUNT_ID": world.account_id,
         "DBT_CLOUD_PROJECT_ID": run.job.project_id,
@@ -26,12 +27,12 @@ def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
         "DBT_CLOUD_JOB_ID": run.job.id,
         "DBT_CLOUD_RUN_ID": run.id,
         "DBT_CLOUD_RUN_REASON": run.trigger.cause,
-        "DBT_CLOUD_RUN_REASON_CATEGORY": _reason_category(run),
+        "DBT_CLOUD_RUN_REASON_CATEGORY": category,
         "DBT_CLOUD_GIT_BRANCH": overrides.git_branch,
         "DBT_CLOUD_GIT_SHA": overrides.git_sha,
-        "DBT_CLOUD_PR_ID": _pull_request(run),
+        "DBT_CLOUD_PR_ID": pull_request,
     }
-    cloud = {name: str(value) for name, value in compact(told).items()}
+    cloud = {name: str(value) for name, value in told.items() if value is not None}
     # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
     recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
     return {**job_environment(job), **cloud, **recorded}
@@ -49,18 +50,14 @@ def job_environment(job: DBTJob) -> dict[str, str]:
     }
 
 
-def _reason_category(run: Run) -> str:
-    overrides = run.trigger.overrides
-    names = ("github_pull_request", "gitlab_merge_request", "azure_pull_request")
-    return next((name for name in names if getattr(overrides, f"{name}_id") is not None), "other")
-
-
-def _pull_request(run: Run) -> int | None:
-    overrides = run.trigger.overrides
-    ids = (
-        overrides.github_pull_request_id,
-        overrides.gitlab_merge_request_id,
-        overrides.azure_pull_request_id,
-        overrides.non_native_pull_request_id,
-    )
-    return next((number for number in ids if number is not None), None)
+def _pull_request(overrides: Overrides) -> tuple[str, int | None]:
+    """Returns what kind of pull request a trigger is for, and its number."""
+    numbers = {
+        "github_pull_request": overrides.github_pull_request_id,
+        "gitlab_merge_request": overrides.gitlab_merge_request_id,
+        "azure_pull_request": overrides.azure_pull_request_id,
+        "other": overrides.non_native_pull_request_id,
+    }
+    known = (kind for kind, number in numbers.items() if number is not None)
+    kind = next(known, "other")
+    return kind, numbers[kind]

@@ -52,27 +52,26 @@ class DBT:
         return found[0] if found else "unknown"
 
 
-def find_dbt(path: str | None) -> DBT:
+def find_dbt(path: str | Path | None) -> DBT:
     """Find the dbt of a job.
 
     Args:
-        path: Where it is, or its name on PATH. Without, it is that of this Python, or else the one
-            on PATH.
+        path: Where it is, or its name on PATH. By default it is that of this Python, or else the
+            one on PATH.
 
     Raises:
         LocalDBTCloudException: There is none.
     """
     if path is None and _is_here():
         return DBT((sys.executable, "-c", _CALL), sys.executable)
-    found = shutil.which(path or "dbt")
+    found = shutil.which(str(path or "dbt"))
     if found:
         return DBT((found,), _python_of(Path(found)))
     if path is None:
         raise LocalDBTCloudException(
             "dbt is not installed. Install the extra `local-duckdb`, in a clone with "
             "`pip install '.[local-duckdb]'`, or dbt-core and the adapter of your destination. "
-            "If it is in another environment, name it: "
-            "dbt='/path/to/bin/dbt'."
+            "If it is in another environment, name it: dbt='/path/to/bin/dbt'."
         )
     raise LocalDBTCloudException(f"There is no program {path}. Name the dbt of an environment.")
 

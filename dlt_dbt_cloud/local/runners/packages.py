@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dlt_dbt_cloud.local.runners.project import OWN
+
 _FILES: Final = ("packages.yml", "dependencies.yml")
-_LOCK: Final = "packages.lock"
 
 
 def has_packages(project_dir: Path) -> bool:
@@ -27,7 +28,7 @@ class Packages:
 
     def __init__(self, project_dir: Path) -> None:
         self._project_dir = project_dir
-        self._place = project_dir / "target" / "local_dbt_cloud" / _LOCK
+        self._place = project_dir / OWN / "packages.lock"
 
     @contextmanager
     def locked(self, *, is_install: bool) -> Iterator[bool]:

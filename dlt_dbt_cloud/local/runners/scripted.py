@@ -35,7 +35,7 @@ class ScriptedExecution:
         passed = self.world.clock() - self._began_at if self.job.is_timed else self._looks
         reached = [status for start, status in self.job.script() if start <= passed]
         if reached:
-            self._become(Status(reached[-1]))
+            self._become(Status(int(reached[-1])))
 
     def cancel(self, status_message: str) -> None:
         """End the run at once."""

@@ -52,12 +52,7 @@ class WarmProcess:
     code: Future[int] = field(default_factory=Future)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code.
-
-        Raises:
-            subprocess.TimeoutExpired: It still runs.
-            ColdError: It can't run here.
-        """
+        """Return the exit code, as a `Process` does. Raises `ColdError` if it can't run here."""
         try:
             return self.code.result(timeout)
         except FutureTimeoutError:
@@ -92,7 +87,12 @@ class WarmProcess:
 
 
 class Helper:
-    """A process that has imported dbt in an environment, and forks for steps."""
+    """A process that has imported dbt in an environment, and forks for steps.
+
+    Attributes:
+        read: The variables of the environment that dbt reads while it is imported.
+        refusal: Why it runs no more steps, None if it does.
+    """
 
     def __init__(self, python: str, adapters: Iterable[str], env: Mapping[str, str]) -> None:
         self._python = python
@@ -101,7 +101,7 @@ class Helper:
         self._lock = threading.Lock()
         self._ids = itertools.count()
         self._steps: dict[int, WarmProcess] = {}
-        self._refusal: str | None = None
+        self.refusal: str | None = None
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -112,11 +112,6 @@ class Helper:
             )
         self._thread = threading.Thread(target=self._listen, name="warm-dbt", daemon=True)
         self._thread.start()
-
-    @property
-    def refusal(self) -> str | None:
-        """Why it runs no more steps, None if it does."""
-        return self._refusal
 
     def suits(self, python: str, env: Mapping[str, str]) -> bool:
         """Say whether what it has imported is what a Python would import in an environment."""
@@ -132,18 +127,13 @@ class Helper:
         """Have a step run."""
         step = WarmProcess()
         with self._lock:
-            if self._refusal is not None:
-                step.lose(self._refusal)
+            if self.refusal is not None:
+                step.lose(self.refusal)
                 return step
             step_id = next(self._ids)
             self._steps[step_id] = step
-            self._send(
-                id=step_id,
-                arguments=list(call.arguments),
-                cwd=str(call.cwd),
-                env=dict(call.env),
-                log=str(call.log),
-            )
+            places = {"cwd": str(call.cwd), "log": str(call.log)}
+            self._send(id=step_id, arguments=call.arguments, env=dict(call.env), **places)
         return step
 
     def load(self, parsed: Path) -> None:
@@ -182,9 +172,9 @@ class Helper:
 
     def _end(self, why: str) -> None:
         with self._lock:
-            self._refusal = self._refusal or why
+            self.refusal = self.refusal or why
             for step in self._steps.values():
-                step.lose(self._refusal)
+                step.lose(self.refusal)
         if not self.read.done():
             self.read.set_result(frozenset())
 

@@ -9,13 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 CANCELLED_BY_USER: Final = "Cancelled by user."
+
+
+class Execution(Protocol):
+    """One run on its way. The world calls it with its lock held; none of the calls blocks."""
+
+    def begin(self) -> None:
+        """The run is the first of its queue: start."""
+        ...
+
+    def looked_at(self) -> None:
+        """A client asked for the run."""
+        ...
+
+    def cancel(self, status_message: str) -> None:
+        """End the run as cancelled, now or soon."""
+        ...
+
+    def retry_refusal(self) -> str | None:
+        """Say why the failed run can't be retried, as dbt Cloud names it. None if it can."""
+        ...
+
+    def join(self) -> None:
+        """Wait until nothing of the run is left. Called without the lock."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -139,8 +162,3 @@ class Run:
     def step(self, index: int) -> Step | None:
         """The step with the given index, which counts from 1."""
         return next((step for step in self.steps if step.index == index), None)
-
-
-def compact(record: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is None."""
-    return {key: value for key, value in record.items() if value is not None}

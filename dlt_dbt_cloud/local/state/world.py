@@ -16,9 +16,9 @@ from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
-from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.local.state.records import (
     CANCELLED_BY_USER,
+    Execution,
     Job,
     Overrides,
     Run,
