@@ -9,6 +9,7 @@ import signal
 import sys
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -99,10 +100,8 @@ def _kept_runs(project_dir: str | None) -> Path | None:
     if not project_dir or not (Path(project_dir) / "dbt_project.yml").is_file():
         return None
     folder = Path(project_dir) / OWN / "runs"
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
     if not os.access(folder, os.W_OK):
         return None
     for old in sorted(folder.iterdir())[:-_KEPT_RUNS]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from dlt.common.exceptions import MissingDependencyException
@@ -27,7 +26,7 @@ from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.pages import with_pages
+from dlt_dbt_cloud.local.pages.app import with_pages
 from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
@@ -122,12 +121,7 @@ class LocalDBTCloud:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _new_world(self, stack: ExitStack) -> World:
@@ -135,22 +129,15 @@ class LocalDBTCloud:
         if self._virtual_time:
             self._clock = VirtualClock(folder / _CLOCK).now
             folder.joinpath(_CLOCK).touch()
-        world = World(
-            folder,
-            _execution,
-            self._cancel_grace,
-            self._clock,
-            self._dbt or WarmDBT(),
-            keep_runs=self._keep_runs,
-        )
-        if self._dbt is None:
-            stack.callback(world.dbt.close)
+        dbt = self._dbt or stack.enter_context(closing(WarmDBT()))
+        world = World(folder, _execution, self._cancel_grace, self._clock, dbt, self._keep_runs)
         for described in self._described:
             world.add_job(described)
         return world
 
     def _app(self) -> WSGIApplication:
-        version = self._version()
+        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
+        version = next(versions, "1.11.0")
         app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)
         return with_pages(app.wsgi_app, self.url, self._api_token, str(self._world.account_id))
 
@@ -277,20 +264,14 @@ class LocalDBTCloud:
                     "`virtual_time`."
                 )
 
-    def _version(self) -> str:
-        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
-        return next(versions, "1.11.0")
-
 
 def _job_of(described: str | Path | DBTJob | ScriptedJob) -> DBTJob | ScriptedJob:
     return DBTJob(described) if isinstance(described, str | Path) else described
 
 
 def _execution(world: World, run: Run) -> Execution:
-    script, world.next_script = world.next_script, None
-    if script:
-        return ScriptedExecution(world, run, script)
-    job = run.job.described
+    job = world.next_script or run.job.described
+    world.next_script = None
     if isinstance(job, DBTJob):
         return DBTExecution(world, run, job)
     return ScriptedExecution(world, run, job)

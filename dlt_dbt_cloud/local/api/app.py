@@ -9,8 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.basis import BasisLog, NotServedError
-from dlt_dbt_cloud.local.api.behaviours import weakest
+from dlt_dbt_cloud.local.api.behaviours import BasisLog, weakest
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
 from dlt_dbt_cloud.local.api.envelopes import RefusedError
 from dlt_dbt_cloud.local.api.routes import Operation, find
@@ -86,8 +85,8 @@ def _answer_errors(app: Flask, basis: BasisLog) -> None:
         g.behaviours = []
         try:
             basis.rests_on(error.case if "." in error.case else f"{g.endpoint}.{error.case}")
-        except NotServedError as e:
-            return not_served(e)
+        except RefusedError as strict:
+            error = strict
         return envelopes.answer(error.body)
 
     @app.errorhandler(HTTPException)
@@ -95,7 +94,3 @@ def _answer_errors(app: Flask, basis: BasisLog) -> None:
         code = error.code or 500
         text = envelopes.MESSAGES.get(code) or str(error.description)
         return refused(RefusedError(code, text, _CASES.get(code, "any")))
-
-    @app.errorhandler(NotServedError)
-    def not_served(error: NotServedError) -> Response:
-        return envelopes.answer(envelopes.error(501, str(error)))

@@ -8,11 +8,15 @@ basis, what the local dbt Cloud does, and the source if there is one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from flask import g
+
+from dlt_dbt_cloud._io import logger
+from dlt_dbt_cloud.local.api.envelopes import RefusedError
 from dlt_dbt_cloud.local.api.routes import ROUTES
 
 HEADER: Final = "X-Local-DBT-Cloud-Basis"
@@ -80,6 +84,34 @@ def weakest(names: list[str]) -> Behaviour:
     """Returns the weakest of the behaviours that an answer rests on, the last one of them."""
     order = list(Basis)
     return max((BY_NAME[name] for name in reversed(names)), key=lambda row: order.index(row.basis))
+
+
+@dataclass
+class BasisLog:
+    """What the answers of one server rest on.
+
+    Attributes:
+        strict: Whether to refuse what rests on a guess.
+    """
+
+    strict: bool
+    _guessed: set[str] = field(default_factory=set)
+
+    def rests_on(self, name: str) -> None:
+        """Note that the request being served shows a behaviour.
+
+        Raises:
+            RefusedError: It is a guess, and guesses are refused.
+        """
+        behaviour = BY_NAME[name]
+        g.behaviours.append(name)
+        if not behaviour.is_guess:
+            return
+        if self.strict:
+            raise RefusedError(501, f"strict=True refuses what is a guess: {behaviour}", name)
+        if name not in self._guessed:
+            self._guessed.add(name)
+            logger.warning("The local dbt Cloud guesses: %s", behaviour)
 
 
 def table() -> str:

@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 from flask import Response, request
 
 from dlt_dbt_cloud.local.api import envelopes, queries, triggers
-from dlt_dbt_cloud.local.api.basis import BasisLog
+from dlt_dbt_cloud.local.api.behaviours import BasisLog
 from dlt_dbt_cloud.local.api.bodies import Writer
-from dlt_dbt_cloud.local.api.envelopes import RefusedError, succeed
+from dlt_dbt_cloud.local.api.envelopes import RefusedError, success
 from dlt_dbt_cloud.local.api.routes import Operation
 from dlt_dbt_cloud.local.api.wire import HIDDEN_AFTER
 from dlt_dbt_cloud.local.runners import artifacts
@@ -68,17 +68,17 @@ class Endpoints:
 
     def get_account(self) -> Response:
         """Answer the account."""
-        return succeed(self._writer.account())
+        return success(self._writer.account())
 
     def get_project(self, number: int) -> Response:
         """Answer the project of a job."""
         job = _first(job for job in self._world.jobs.values() if job.project_id == number)
-        return succeed(self._writer.project(job))
+        return success(self._writer.project(job))
 
     def get_environment(self, number: int) -> Response:
         """Answer the environment of a job."""
         job = _first(job for job in self._world.jobs.values() if job.environment_id == number)
-        return succeed(self._writer.environment(job))
+        return success(self._writer.environment(job))
 
     # Jobs
 
@@ -86,11 +86,11 @@ class Endpoints:
         """List the jobs of the account."""
         jobs = self._selected(self._query, self._world.jobs.values())
         shown, extra = self._page(jobs, "active")
-        return succeed([self._writer.job(job, self._include) for job in shown], extra)
+        return success([self._writer.job(job, self._include) for job in shown], extra)
 
     def get_job(self, number: int) -> Response:
         """Answer one job."""
-        return succeed(self._writer.job(self._job(number), self._include))
+        return success(self._writer.job(self._job(number), self._include))
 
     def update_job(self, number: int) -> Response:
         """Accept an update that changes nothing: jobs are described in Python or TOML."""
@@ -100,7 +100,7 @@ class Endpoints:
         if changed:
             message = f"The local dbt Cloud doesn't change jobs: {', '.join(sorted(changed))}."
             raise RefusedError(501, message, "any.unserved")
-        return succeed(job)
+        return success(job)
 
     def trigger(self, number: int) -> Response:
         """Trigger a run of a job."""
@@ -139,14 +139,14 @@ class Endpoints:
                 self._world.look_at(self._selected(others, self._visible()))
             shown, extra = self._page(self._selected(self._query, self._visible()), "all")
             self._world.look_at(shown)
-            return succeed([self._run(run, self._include & _LISTED) for run in shown], extra)
+            return success([self._run(run, self._include & _LISTED) for run in shown], extra)
 
     def get_run(self, number: int) -> Response:
         """Answer one run."""
         run = self._known_run(number)
         with self._world.lock:
             self._world.look_at([run])
-            return succeed(self._run(run, self._include))
+            return success(self._run(run, self._include))
 
     def cancel(self, number: int) -> Response:
         """Cancel a run. One that has ended stays as it is."""
@@ -155,7 +155,7 @@ class Endpoints:
             if run.is_complete:
                 self._rests_on("cancel.finished")
             self._world.cancel(run)
-            return succeed(self._run(run))
+            return success(self._run(run))
 
     def get_failure(self, number: int) -> Response:
         """Say where a retry of a failed run would start."""
@@ -163,7 +163,7 @@ class Endpoints:
         self._rests_on("get_failure.commands")
         step = run.failed_step
         failed = step.command or step.name if step else None
-        return succeed({"failed_step": failed, "skipped_steps": run.skipped})
+        return success({"failed_step": failed, "skipped_steps": run.skipped})
 
     def retry(self, number: int) -> Response:
         """Retry a failed run where it failed."""
@@ -175,13 +175,13 @@ class Endpoints:
         with self._world.lock:
             run, step = self._known_step(number)
             debug = "debug_logs" in self._include
-            return succeed(self._writer.step(run, step, debug=debug))
+            return success(self._writer.step(run, step, debug=debug))
 
     # Artifacts
 
     def list_artifacts(self, number: int) -> Response:
         """List the artifacts of a run: null where there are none."""
-        return succeed(artifacts.listed(self._known_run(number)) or None)
+        return success(artifacts.listed(self._known_run(number)) or None)
 
     def get_artifact(self, number: int, path: str) -> Response:
         """Answer an artifact as it is, without an envelope."""
@@ -216,7 +216,7 @@ class Endpoints:
 
     def _created(self, run: Run) -> Response:
         # Written before the run begins: the answer to a trigger says that it is queued.
-        created = succeed(self._run(run, _TRIGGERED))
+        created = success(self._run(run, _TRIGGERED))
         self._world.go_on()
         return created
 

@@ -47,15 +47,10 @@ def answer(body: Mapping[str, Any]) -> Response:
     return Response(json.dumps(body), body["status"]["code"], mimetype="application/json")
 
 
-def succeed(data: Any, extra: dict[str, Any] | None = None) -> Response:
+def success(data: Any, extra: dict[str, Any] | None = None) -> Response:
     """Answer with data. Lists have an `extra`."""
-    return answer(success(data, extra))
-
-
-def success(data: Any, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Envelope data."""
     body = {"status": _status(200, "Success!", ""), "data": data}
-    return body if extra is None else {**body, "extra": extra}
+    return answer(body if extra is None else {**body, "extra": extra})
 
 
 def error(

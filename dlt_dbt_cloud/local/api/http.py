@@ -6,7 +6,6 @@ thread from when it has arrived as a whole until its answer is made.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
@@ -144,11 +143,9 @@ class _ErrorTask(ErrorTask):
         error: Any = self.request.error  # type: ignore[attr-defined]
         code = error.code if error.code < 500 else 400  # noqa: PLR2004  # an unknown encoding
         self.status = f"{code} {error.reason}"
-        body = json.dumps(envelopes.error(code, f"{error.reason}: {error.body}")).encode()
-        self.response_headers = [
-            ("Content-Type", "application/json"),
-            BY_NAME["any.too_large"].header,
-        ]
+        answer = envelopes.answer(envelopes.error(code, f"{error.reason}: {error.body}"))
+        body = answer.get_data()
+        self.response_headers = [*answer.headers, BY_NAME["any.too_large"].header]
         self.set_close_on_finish()
         self.channel.lingers = True  # type: ignore[attr-defined]
         self.content_length = len(body)

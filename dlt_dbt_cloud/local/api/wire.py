@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -131,24 +130,24 @@ def _failure(fault: Fault, path: str) -> Response | None:
     """Returns the answer that a fault gives instead of the application, None if it gives none."""
     if fault.is_late_artifact:
         is_list = path.rstrip("/").endswith("artifacts")
-        body = envelopes.success(None) if is_list else envelopes.error(404, envelopes.NOT_FOUND)
-        failure: Response = envelopes.answer(body)
+        failure = envelopes.success(None) if is_list else _error(404)
     elif fault.status is None:
         return None
     else:
-        failure = _error(fault.status, is_html=fault.is_html)
+        failure = _page(fault.status) if fault.is_html else _error(fault.status)
     failure.headers.extend(fault.headers)
     failure.headers.set(*BY_NAME[f"fault.{_case(fault)}"].header)
     return failure
 
 
-def _error(code: int, *, is_html: bool) -> Response:
-    reason = HTTP_STATUS_CODES.get(code, "Error")
-    if is_html:
-        title = "Sign in" if code == HTTPStatus.OK else reason
-        return Response(_HTML.format(title), f"{code} {reason}", mimetype="text/html")
-    body = envelopes.error(code, envelopes.MESSAGES.get(code, f"{reason}."))
-    return Response(json.dumps(body), f"{code} {reason}", mimetype="application/json")
+def _error(code: int) -> Response:
+    message = envelopes.MESSAGES.get(code) or f"{HTTP_STATUS_CODES.get(code, 'Error')}."
+    return envelopes.answer(envelopes.error(code, message))
+
+
+def _page(code: int) -> Response:
+    title = "Sign in" if code == HTTPStatus.OK else HTTP_STATUS_CODES.get(code, "Error")
+    return Response(_HTML.format(title), code, mimetype="text/html")
 
 
 def _drop(environ: WSGIEnvironment) -> NoReturn:

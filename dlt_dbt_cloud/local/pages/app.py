@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, render_template, request, send_file
+from flask import Flask, Response, abort, redirect, render_template, request, send_from_directory
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -26,6 +26,12 @@ POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:;"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 PATHS: Final = ("/deploy/", "/pages/")
 """Where pages are, beside `/`. All else is the API's."""
 FILES: Final = Path(__file__).parent / "static"
@@ -105,36 +111,23 @@ class Pages:
 
     def file(self, name: str) -> AnyResponse:
         """Sends a style sheet or the script."""
-        files = {
-            "page.css": STYLE_SHEET,
-            "site.css": FILES / "site.css",
-            "live.js": FILES / "live.js",
-        }
-        if name not in files:
-            abort(HTTPStatus.NOT_FOUND)
-        return send_file(files[name])
+        path = STYLE_SHEET if name == "page.css" else FILES / name
+        return send_from_directory(path.parent, path.name)
 
     def refused(self, error: HTTPException) -> tuple[str, int]:
         """Shows why a request is refused."""
         code = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._page("refused.html", message=error.description, is_live=False), code
+        return self._page("refused.html", message=error.description), code
 
     def not_found(self, _: DBTCloudHTTPException) -> tuple[str, int]:
         """Shows that there is no such job or run."""
         message = "There is no such job or run. It may be one of an earlier local dbt Cloud."
-        return self._page("refused.html", message=message, is_live=False), HTTPStatus.NOT_FOUND
+        return self._page("refused.html", message=message), HTTPStatus.NOT_FOUND
 
     def _page(self, template: str, **values: Any) -> str:
         return render_template(template, form_token=self._form_token, **values)
 
 
 def _protected(response: Response) -> Response:
-    response.headers.update(
-        {
-            "Content-Security-Policy": POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",
-            "Cache-Control": "no-store",
-        }
-    )
+    response.headers.update(_HEADERS)
     return response

@@ -43,12 +43,9 @@ class InnerApi:
 
     def runs(self) -> Iterator[DBTCloudRun]:
         """Yields the last runs, the newest first."""
-        query: dict[str, Any] = {
-            "order_by": "-id",
-            "limit": RUNS,
-            "include_related": '["trigger", "job"]',
-        }
-        return map(DBTCloudRun, self._data("/runs/", **query))
+        related = '["trigger", "job"]'
+        runs = self._data("/runs/", order_by="-id", limit=RUNS, include_related=related)
+        return map(DBTCloudRun, runs)
 
     def run(self, run_id: int) -> DBTCloudRun:
         """Returns a run, with its nodes once it has finished."""
@@ -59,7 +56,7 @@ class InnerApi:
 
     def trigger(self, job_id: int, cause: str) -> DBTCloudRun:
         """Triggers a job."""
-        return DBTCloudRun(self._data(f"/jobs/{job_id}/run/", "POST", json={"cause": cause}))
+        return DBTCloudRun(self._data(f"/jobs/{job_id}/run/", "POST", {"cause": cause}))
 
     def cancel(self, run_id: int) -> None:
         """Cancels a run."""
@@ -69,12 +66,8 @@ class InnerApi:
         """Returns an artifact, as `RunsApi` does."""
         return json.loads(self._text(f"/runs/{run_id}/artifacts/{path}", step=step))
 
-    def _data(self, path: str, method: str = "GET", json: Any = None, **query: Any) -> Any:
-        return self._json(self._text(path, method, json, **query))
-
-    @staticmethod
-    def _json(text: str) -> Any:
-        return json.loads(text)["data"]
+    def _data(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> Any:
+        return json.loads(self._text(path, method, body, **query))["data"]
 
     def _text(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> str:
         query = {name: value for name, value in query.items() if value is not None}

@@ -26,30 +26,13 @@ RETRYABLE: Final = frozenset(
 _THREADS: Final = RETRYABLE | {"parse", "show", "source freshness", "source snapshot-freshness"}
 COMMANDS: Final = _NO_THREADS | _THREADS
 _GROUPS: Final = frozenset({"docs", "source"})
-WITH_VALUE: Final = frozenset(
-    {
-        "--defer-state",
-        "--deprecated-defer",
-        "--deprecated-favor-state",
-        "--deprecated-state",
-        "--indirect-selection",
-        "--log-file-max-bytes",
-        "--log-format",
-        "--log-format-file",
-        "--log-level",
-        "--log-level-file",
-        "--log-path",
-        "--partial-parse-file-path",
-        "--printer-width",
-        "--profile",
-        "--record-timing-info",
-        "--state",
-        "--target",
-        "--warn-error-options",
-        "-r",
-        "-t",
-    }
-)
+_WITH_VALUE: Final = """
+--defer-state --deprecated-defer --deprecated-favor-state --deprecated-state --indirect-selection
+--log-file-max-bytes --log-format --log-format-file --log-level --log-level-file --log-path
+--partial-parse-file-path --printer-width --profile --record-timing-info --state --target
+--warn-error-options -r -t
+"""
+WITH_VALUE: Final = frozenset(_WITH_VALUE.split())
 """The options of dbt that may come before a command and take a value."""
 
 _OURS: Final = ("--log-path", "--profiles-dir", "--project-dir", "--target-path")

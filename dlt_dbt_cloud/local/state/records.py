@@ -158,7 +158,3 @@ class Run:
         """The step that made the run fail."""
         failed = (step for step in self.steps if step.status == Status.ERROR)
         return next(failed, None) if self.status == Status.ERROR else None
-
-    def step(self, index: int) -> Step | None:
-        """The step with the given index, which counts from 1."""
-        return next((step for step in self.steps if step.index == index), None)

@@ -6,8 +6,7 @@ import itertools
 import math
 import shutil
 import threading
-import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -61,10 +60,10 @@ class World:
 
     folder: Path
     execution: Callable[[World, Run], Execution]
-    cancel_grace: float = 5.0
-    clock: Callable[[], float] = time.monotonic
-    dbt: WarmDBT = field(default_factory=WarmDBT)
-    keep_runs: int = 100
+    cancel_grace: float
+    clock: Callable[[], float]
+    dbt: WarmDBT
+    keep_runs: int
     run_slots: float = math.inf
     failures_allowed: float = math.inf
     next_script: ScriptedJob | None = None
@@ -80,24 +79,17 @@ class World:
         # a folder that is kept or in a table of results.
         self._ids["run"] = itertools.count(_FIRST_ID["run"] + int(utc_now().timestamp() * 1000))
         self._finished: deque[Run] = deque()
-        self._projects: dict[str, int] = {}
-        self._environments: dict[tuple[str, str | None], int] = {}
+        self._projects = defaultdict[str, int](self._ids["project"].__next__)
+        self._environments = defaultdict[tuple[str, str | None], int](
+            self._ids["environment"].__next__
+        )
 
     def add_job(self, described: DBTJob | ScriptedJob) -> Job:
         """Make a job. Jobs on one dbt project are jobs of one project."""
         with self.lock:
-            project, place = described.project, (described.project, described.target)
-            if project not in self._projects:
-                self._projects[project] = next(self._ids["project"])
-            if place not in self._environments:
-                self._environments[place] = next(self._ids["environment"])
-            job = Job(
-                next(self._ids["job"]),
-                self._projects[project],
-                self._environments[place],
-                utc_now(),
-                described,
-            )
+            project_id = self._projects[described.project]
+            environment_id = self._environments[described.project, described.target]
+            job = Job(next(self._ids["job"]), project_id, environment_id, utc_now(), described)
             self.jobs[job.id] = job
             return job
 
@@ -134,13 +126,8 @@ class World:
 
     def retry(self, run: Run) -> Run:
         """Create the run that takes up a failed one where it failed."""
-        return self.enqueue(
-            run.job,
-            f"Retry of run {run.id}",
-            run.trigger.overrides,
-            category="rerun",
-            retried_run=run,
-        )
+        cause, overrides = f"Retry of run {run.id}", run.trigger.overrides
+        return self.enqueue(run.job, cause, overrides, category="rerun", retried_run=run)
 
     def retry_refusal(self, run: Run) -> str | None:
         """Say why a run can't be retried, as dbt Cloud names it. None if it can."""

@@ -14,22 +14,11 @@ from .faster import install
 from .find import find
 
 _KEPT_MANIFESTS: Final = 4
-_MODULES: Final = (
-    "_strptime",
-    "babel.dates",
-    "daff",
-    "dbt.compilation",
-    "dbt.parser.sql",
-    "dbt.task.build",
-    "dbt.task.docs.generate",
-    "dbt.task.list",
-    "dbt_common.clients.agate_helper",
-    "google.protobuf.descriptor_pb2",
-    "multiprocessing.pool",
-    "netrc",
-    "resource",
-    "sqlparse",
-)
+_MODULES: Final = """
+_strptime babel.dates daff dbt.compilation dbt.parser.sql dbt.task.build dbt.task.docs.generate
+dbt.task.list dbt_common.clients.agate_helper google.protobuf.descriptor_pb2 multiprocessing.pool
+netrc resource sqlparse
+"""
 _SCHEMAS: Final = (
     "dbt.contracts.project:ProjectFlags",
     "dbt.contracts.project:ProfileConfig",
@@ -96,7 +85,8 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
     """Import the modules that dbt imports late, and compile what depends on no project."""
     install()
     yield
-    for name in (*_MODULES, *(f"dbt.adapters.{adapter}.__version__" for adapter in adapters)):
+    versions = (f"dbt.adapters.{adapter}.__version__" for adapter in adapters)
+    for name in (*_MODULES.split(), *versions):
         with suppress(Exception):
             importlib.import_module(name)
         yield
