@@ -19,6 +19,12 @@ TRUNCATED_LINES: Final = 1000
 TRUNCATED: Final = (
     "This log output is truncated. You can download the full log from the dbt Cloud UI.\n...\n\n"
 )
+_RUN: Final = """
+deferring_run_id deprecation is_running owner_thread_id should_start_at used_repo_cache
+"""
+_STEP: Final = "debug_log_path log_path run_step_command run_step_invocation"
+"""Fields that are null here, as in every recording."""
+
 _COLORS: Final = {Status.SUCCESS: "#43a047", Status.ERROR: "#e53935"}
 _ACTOR: Final = {"id": "1", "type": "service_token", "name": "Local token"}
 _UNITS: Final = (
@@ -67,6 +73,7 @@ class Writer(Objects):
         """
         steps, debug = run.steps if "run_steps" in include else (), "debug_logs" in include
         return {
+            **dict.fromkeys(_RUN.split()),
             **self._run_head(run),
             **self._run_times(run),
             "trigger": self.trigger(run.trigger, run.job) if "trigger" in include else None,
@@ -78,13 +85,13 @@ class Writer(Objects):
             "retrying_run_id": run.retried_run.id if run.retried_run else None,
             "can_retry": retry_refusal is None,
             "retry_not_supported_reason": retry_refusal,
-            "used_repo_cache": None,
             "audit": _audit(run) if "audit" in include else None,
             **(_retries(run) if "run_retries" in include else {}),
         }
 
     def _run_head(self, run: Run) -> dict[str, Any]:
         overrides = run.trigger.overrides
+        saved_at = f"local/runs/{run.id}/artifacts/target"
         return {
             "id": run.id,
             "trigger_id": run.trigger.id,
@@ -97,18 +104,13 @@ class Writer(Objects):
             "git_branch": overrides.git_branch,
             "git_sha": overrides.git_sha or run.version,
             "status_message": run.status_message,
-            "owner_thread_id": None,
             "executed_by_thread_id": f"dbt-run-{run.id}" if run.started_at else None,
-            "deferring_run_id": None,
             "artifacts_saved": run.artifacts_saved,
-            "artifact_s3_path": (
-                f"local/runs/{run.id}/artifacts/target" if run.artifacts_saved else None
-            ),
+            "artifact_s3_path": saved_at if run.artifacts_saved else None,
             "has_docs_generated": _has(run, "catalog.json"),
             "has_sources_generated": _has(run, "sources.json"),
             "notifications_sent": False,
             "blocked_by": _blocked_by(run),
-            "deprecation": None,
         }
 
     def _run_times(self, run: Run) -> dict[str, Any]:
@@ -121,7 +123,6 @@ class Writer(Objects):
             "finished_at": timestamp(run.finished_at),
             "last_checked_at": timestamp(beat),
             "last_heartbeat_at": timestamp(beat),
-            "should_start_at": None,
         }
 
     def _run_state(self, run: Run) -> dict[str, Any]:
@@ -132,7 +133,6 @@ class Writer(Objects):
             "is_success": run.status == Status.SUCCESS,
             "is_error": run.status == Status.ERROR,
             "is_cancelled": run.status == Status.CANCELLED,
-            "is_running": None,  # null in every recording
             "href": f"{self.url}/deploy/{self.account_id}/projects/{run.project_id}/runs/{run.id}/",
             "job_id": run.job.id,
         }
@@ -171,6 +171,7 @@ class Writer(Objects):
         duration = (step.finished_at or self.now) - step.created_at
         debug_logs = _read(step.debug_logs_path)
         return {
+            **dict.fromkeys(_STEP.split()),
             "id": step.id,
             "run_id": run.id,
             "account_id": self.account_id,
@@ -179,8 +180,6 @@ class Writer(Objects):
             "name": step.name,
             "logs": _read(step.logs_path) or step.note,
             "debug_logs": debug_logs if debug else None,
-            "log_path": None,
-            "debug_log_path": None,
             "truncated_debug_logs": truncated(debug_logs),
             "created_at": timestamp(step.created_at),
             "updated_at": timestamp(step.finished_at or step.created_at),
@@ -190,8 +189,6 @@ class Writer(Objects):
             "status_color": _COLORS.get(step.status, "#9e9e9e"),
             "duration": clock(duration),
             "duration_humanized": humanized(duration),
-            "run_step_command": None,
-            "run_step_invocation": None,
         }
 
 

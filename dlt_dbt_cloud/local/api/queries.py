@@ -22,22 +22,19 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 100
 _DELETED: Final = ("deleted", 2)
-_RUN_ORDERS: Final = ("id", "created_at", "finished_at")
-_JOB_ORDERS: Final = ("id", "created_at", "name")
 
 Parser = Callable[[str], Any]
 
 
-def integer(text: str) -> int:
-    """Read a number."""
+def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise ValueError(f"{brief(text)} is not of type 'integer'") from None
 
 
-def array(text: str) -> list[Any]:
-    """Read a JSON array, the one spelling of a list that dbt Cloud takes in a filter."""
+def _array(text: str) -> list[Any]:
+    # JSON, the one spelling of a list that dbt Cloud takes in a filter.
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,17 +42,15 @@ def array(text: str) -> list[Any]:
     return items if isinstance(items, list) else typed(text, "array")
 
 
-def integers(text: str) -> list[int]:
-    """Read a JSON array of numbers."""
-    return [typed(item, "integer") for item in array(text)]
+def _integers(text: str) -> list[int]:
+    return [typed(item, "integer") for item in _array(text)]
 
 
-def moments(text: str) -> list[datetime]:
-    """Read a range of time, a JSON array of its two ends."""
-    items = array(text)
-    if len(items) != 2:  # noqa: PLR2004  # two ends
-        raise ValueError(f"{brief(items)} is not a range")
-    return [_moment(item) for item in items]
+def _range(text: str) -> list[datetime]:
+    ends = _array(text)
+    if len(ends) != 2:  # noqa: PLR2004  # two ends
+        raise ValueError(f"{brief(ends)} is not a range")
+    return [_moment(end) for end in ends]
 
 
 def _moment(item: Any) -> datetime:
@@ -66,39 +61,35 @@ def _moment(item: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def limit(text: str) -> int:
-    """Read how many items to return at most."""
-    number = integer(text)
-    if not 1 <= number <= LIMIT:
-        is_high = number > LIMIT
-        bound = "greater than the maximum of 100" if is_high else "less than the minimum of 1"
-        raise invalid(f"{brief(number)} is {bound}", "limit")
+def _limit(text: str) -> int:
+    number = _integer(text)
+    if number > LIMIT:
+        raise invalid(f"{brief(number)} is greater than the maximum of {LIMIT}", "limit")
+    if number < 1:
+        raise invalid(f"{brief(number)} is less than the minimum of 1", "limit")
     return number
 
 
-def offset(text: str) -> int:
-    """Read how many items to leave out."""
-    number = integer(text)
+def _offset(text: str) -> int:
+    number = _integer(text)
     if number < 0:
         raise ValueError(f"{brief(number)} is less than the minimum of 0")
     return number
 
 
-def order(known: tuple[str, ...], text: str) -> str:
-    """Read what to order by."""
+def _order(known: tuple[str, ...], text: str) -> str:
     if text.removeprefix("-") not in known:
         raise invalid(f"{brief(text)} is not one of {list(known)!r}", "order")
     return text
 
 
-def state(text: str) -> str | int:
-    """Read a state of deletion."""
+def _state(text: str) -> str | int:
     if text not in ("active", "deleted", "all", "1", "2"):
         raise ValueError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
     return int(text) if text.isdigit() else text
 
 
-def related(text: str) -> list[str]:
+def _related(text: str) -> list[str]:
     """Read the names of related objects, in each of the spellings that clients use.
 
     `trigger,job`, `["trigger","job"]`, `['trigger', 'job']`, and with empty places.
@@ -108,34 +99,34 @@ def related(text: str) -> list[str]:
 
 
 _PAGE: Final[Mapping[str, Parser]] = {
-    "account_id": integer,
-    "environment_id": integer,
-    "include_related": related,
-    "limit": limit,
-    "offset": offset,
-    "pk": integer,
-    "project_id": integer,
-    "project_id__in": integers,
-    "state": state,
+    "account_id": _integer,
+    "environment_id": _integer,
+    "include_related": _related,
+    "limit": _limit,
+    "offset": _offset,
+    "pk": _integer,
+    "project_id": _integer,
+    "project_id__in": _integers,
+    "state": _state,
 }
 RUNS: Final[Mapping[str, Parser]] = {
     **_PAGE,
-    "created_at__range": moments,
-    "finished_at__range": moments,
-    "id__gt": integer,
-    "job_definition_id": integer,
-    "order_by": partial(order, _RUN_ORDERS),
-    "pk__in": integers,
-    "status": integer,
-    "status__in": integers,
+    "created_at__range": _range,
+    "finished_at__range": _range,
+    "id__gt": _integer,
+    "job_definition_id": _integer,
+    "order_by": partial(_order, ("id", "created_at", "finished_at")),
+    "pk__in": _integers,
+    "status": _integer,
+    "status__in": _integers,
 }
 JOBS: Final[Mapping[str, Parser]] = {
     **_PAGE,
     "name__icontains": str,
-    "order_by": partial(order, _JOB_ORDERS),
+    "order_by": partial(_order, ("id", "created_at", "name")),
 }
-ONE: Final[Mapping[str, Parser]] = {"include_related": related}
-ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": integer}
+ONE: Final[Mapping[str, Parser]] = {"include_related": _related}
+ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": _integer}
 NONE: Final[Mapping[str, Parser]] = {}
 
 _UNSERVED: Final = """
@@ -158,8 +149,8 @@ def parsed(query: MultiDict[str, str], known: Mapping[str, Parser]) -> dict[str,
     except ValueError as e:
         raise invalid(str(e), "any.wrong_value") from None
     if "include_related" in values:
-        names = [name for text in query.getlist("include_related") for name in related(text)]
-        values["include_related"] = names
+        texts = query.getlist("include_related")
+        values["include_related"] = [name for text in texts for name in _related(text)]
     return values
 
 
@@ -220,18 +211,15 @@ def page(
     items: list[Any], query: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Cut a page, and describe it as the `extra` of a list does, defaults included."""
-    first = query.get("offset", 0)
-    shown = items[first : first + query.get("limit", LIMIT)]
-    given = {key: value for key, value in query.items() if key not in _NOT_SHOWN}
-    filters = {"limit": LIMIT, "offset": 0, **defaults, **given}
+    filters = {"limit": LIMIT, "offset": 0, **defaults, **query}
+    shown = items[filters["offset"] : filters["offset"] + filters["limit"]]
+    order_by = filters.pop("order_by", "id")
+    filters.pop("include_related", None)
     return shown, {
         "filters": {key: _shown(value) for key, value in filters.items()},
-        "order_by": query.get("order_by", "id"),
+        "order_by": order_by,
         "pagination": {"count": len(shown), "total_count": len(items)},
     }
-
-
-_NOT_SHOWN: Final = frozenset({"include_related", "order_by"})
 
 
 def _shown(value: Any) -> Any:

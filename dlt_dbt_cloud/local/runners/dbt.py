@@ -20,9 +20,8 @@ from dlt_dbt_cloud.local.runners.advice import explain, is_locked
 from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
-from dlt_dbt_cloud.local.runners.packages import Packages
 from dlt_dbt_cloud.local.runners.plan import Planned, plan
-from dlt_dbt_cloud.local.runners.project import keep, kept, version_of
+from dlt_dbt_cloud.local.runners.project import Packages, keep, kept, version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
 from dlt_dbt_cloud.local.state.records import Run
 from dlt_dbt_cloud.local.state.world import World
@@ -174,7 +173,7 @@ class DBTExecution:
 
     def _is_over(self) -> bool:
         if time.monotonic() >= self._deadline and not self._ending:
-            self._ending = Status.CANCELLED, timed_out(self._timeout)
+            self._ending = Status.CANCELLED, _timed_out(self._timeout)
         return self._ending is not None
 
     def _call(self, call: Call) -> int:
@@ -200,12 +199,12 @@ class DBTExecution:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(timeout=_PAUSE)
                 if self._is_over():
-                    return end(process, self.world.cancel_grace)
+                    return _end(process, self.world.cancel_grace)
         finally:
             process.signal_group(signal.SIGKILL)  # whatever dbt left behind
 
 
-def timed_out(seconds: int) -> str:
+def _timed_out(seconds: int) -> str:
     """Say what dbt Cloud says of a run that took too long."""
     return (
         f"This run timed out after running for {humanized(timedelta(seconds=seconds))}, "
@@ -222,7 +221,7 @@ def warm_up(world: World) -> None:
         world.dbt.prepare(job.installed(), job_environment(job), kept(job))
 
 
-def end(process: Process, grace: float) -> int:
+def _end(process: Process, grace: float) -> int:
     """End dbt and its children: ask it as Ctrl-C does, then more firmly, then by force."""
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process.signal_group(how)

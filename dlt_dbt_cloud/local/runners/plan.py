@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.commands import Command
-from dlt_dbt_cloud.local.runners.packages import has_packages
+from dlt_dbt_cloud.local.runners.project import has_packages
 from dlt_dbt_cloud.local.state.records import Run
 
 

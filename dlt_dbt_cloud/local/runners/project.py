@@ -1,14 +1,12 @@
-"""The files of a dbt project: their version, and what dbt has parsed of them.
-
-What dbt has parsed is kept beside the project, for the next run and the next server.
-"""
+"""What runs share of a dbt project: its version, its packages, and what dbt has parsed of it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +15,7 @@ from dlt_dbt_cloud.local.jobs import DBTJob
 OWN: Final = Path("target", "local_dbt_cloud")
 """The folder in a project for what the local dbt Cloud keeps."""
 _PARSED: Final = "partial_parse.msgpack"
+_FILES: Final = ("packages.yml", "dependencies.yml")
 _READ: Final = frozenset({".csv", ".md", ".py", ".sql", ".yaml", ".yml"})
 """The files of a project that dbt reads. A database may be beside them."""
 _WRITTEN: Final = frozenset({"dbt_packages", "logs", "target"})
@@ -34,6 +33,74 @@ def version_of(project_dir: Path) -> str:
                 found.update(f"{path.relative_to(project_dir)} {len(content)} ".encode())
                 found.update(content)
     return found.hexdigest()[:40]
+
+
+def has_packages(project_dir: Path) -> bool:
+    """Return True if a project names packages."""
+    return any((project_dir / name).is_file() for name in _FILES)
+
+
+class Packages:
+    """The installed packages of a project: one run installs them, any number reads them.
+
+    The lock is a file that all local dbt Clouds on this machine see. In it stands what the packages
+    were that the last `dbt deps` has installed.
+    """
+
+    def __init__(self, project_dir: Path) -> None:
+        self._project_dir = project_dir
+        self._place = project_dir / OWN / "packages.lock"
+
+    @contextmanager
+    def locked(self, *, is_install: bool) -> Iterator[bool]:
+        """Yield True if the packages are this run's to install, or to read.
+
+        It is False as long as other runs keep it from that. In a project that can't be written to
+        nobody installs anything.
+        """
+        if not has_packages(self._project_dir):
+            yield True
+            return
+        try:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._place, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            yield True
+            return
+        try:
+            yield _lock(file, is_shared=not is_install)
+        finally:
+            os.close(file)
+
+    @property
+    def are_installed(self) -> bool:
+        """Whether the last installation is what the project asks for."""
+        try:
+            return self._place.read_text(encoding="utf-8") == self._wanted()
+        except OSError:
+            return False
+
+    def installed(self) -> None:
+        """Remember what was installed. The lock must be held."""
+        with suppress(OSError):
+            self._place.write_text(self._wanted(), encoding="utf-8")
+
+    def _wanted(self) -> str:
+        names = (*_FILES, "package-lock.yml", "dbt_project.yml")
+        paths = [self._project_dir / name for name in names]
+        parts = [path.read_bytes() if path.is_file() else b"" for path in paths]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _lock(file: int, *, is_shared: bool) -> bool:
+    import fcntl  # noqa: PLC0415  # not on Windows, where no dbt runs
+
+    how = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def kept(job: DBTJob) -> Path | None:
