@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, Final
+from typing import Final
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException
 
 from dlt_dbt_cloud.local.api import envelopes
 from dlt_dbt_cloud.local.api.behaviours import BasisLog, weakest
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
 from dlt_dbt_cloud.local.api.envelopes import RefusedError
-from dlt_dbt_cloud.local.api.routes import Operation, find
+from dlt_dbt_cloud.local.api.routes import find
 from dlt_dbt_cloud.local.state.world import World
 
 _API: Final = "/api/v2"
@@ -33,7 +33,8 @@ def create_app(
     # One rule for all operations: werkzeug takes a millisecond to compile each.
     @app.route(f"{_API}/<path:_>", methods=_METHODS, provide_automatic_options=False)
     def serve(_: str) -> Response:
-        operation, ids = _asked()
+        method = "GET" if request.method == "HEAD" else request.method
+        operation, ids = find(method, request.path.removeprefix(_API))
         if operation.is_of_account and ids.pop(0) != world.account_id:
             message = "Access denied: Token is not scoped to account."
             raise RefusedError(403, message, "any.other_account", developer_message=None)
@@ -49,34 +50,21 @@ def create_app(
     return app
 
 
-def _asked() -> tuple[Operation, list[Any]]:
-    """Returns the operation that is asked for, and the ids of its path."""
-    found = list(find(request.path.removeprefix(_API)))
-    method = "GET" if request.method == "HEAD" else request.method
-    for operation, ids in found:
-        if operation.method == method:
-            return operation, ids
-    raise MethodNotAllowed if found else NotFound
-
-
 def _check_access(app: Flask, api_token: str) -> None:
     @app.before_request
     def authorize() -> None:
         g.behaviours = ["any"]
-        _authorize(request.headers.get("Authorization", ""), api_token)
+        header = request.headers.get("Authorization", "")
+        scheme, _, token = header.partition(" ")
+        is_known = hmac.compare_digest(token.strip().encode(), api_token.encode())
+        if scheme.lower() not in ("token", "bearer") or not is_known:
+            case = "any.wrong_token" if header else "any.no_token"
+            raise RefusedError(401, "Invalid token.", case, developer_message=None)
 
     @app.after_request
     def tell(response: Response) -> Response:
         response.headers.set(*weakest(g.behaviours).header)
         return response
-
-
-def _authorize(header: str, api_token: str) -> None:
-    scheme, _, token = header.partition(" ")
-    is_known = hmac.compare_digest(token.strip().encode(), api_token.encode())
-    if scheme.lower() not in ("token", "bearer") or not is_known:
-        case = "any.wrong_token" if header else "any.no_token"
-        raise RefusedError(401, "Invalid token.", case, developer_message=None)
 
 
 def _answer_errors(app: Flask, basis: BasisLog) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
 ROUTES: Final = {
     "get_account": "GET /",
     "get_project": "GET /projects/{id}/",
@@ -108,10 +110,17 @@ def _pattern(path: str) -> re.Pattern[str]:
 OPERATIONS: Final = tuple(_operations())
 
 
-def find(path: str) -> Iterator[tuple[Operation, list[Any]]]:
-    """Find the operations of a path, with what the path says: ids, and the rest of it."""
-    for operation in OPERATIONS:
-        if match := operation.path.fullmatch(path):
+def find(method: str, path: str) -> tuple[Operation, list[Any]]:
+    """Find an operation, and what its path says: ids, and the rest of it.
+
+    Raises:
+        NotFound: No operation has such a path.
+        MethodNotAllowed: None that has it has this method.
+    """
+    found = [(it, match) for it in OPERATIONS if (match := it.path.fullmatch(path))]
+    for operation, match in found:
+        if operation.method == method:
             rest = match.groupdict().values()
             ids = match.groups()[: match.re.groups - len(rest)]
-            yield operation, [*map(int, ids), *rest]
+            return operation, [*map(int, ids), *rest]
+    raise MethodNotAllowed if found else NotFound

@@ -7,24 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_NO_THREADS: Final = frozenset({"clean", "debug", "deps", "list", "ls"})
-RETRYABLE: Final = frozenset(
-    {
-        "build",
-        "clone",
-        "compile",
-        "docs generate",
-        "retry",
-        "run",
-        "run-operation",
-        "seed",
-        "snapshot",
-        "test",
-    }
-)
+_RETRYABLE: Final = "build clone compile retry run run-operation seed snapshot test"
+RETRYABLE: Final = frozenset({*_RETRYABLE.split(), "docs generate"})
 """What `dbt retry` takes up again."""
 _THREADS: Final = RETRYABLE | {"parse", "show", "source freshness", "source snapshot-freshness"}
-COMMANDS: Final = _NO_THREADS | _THREADS
+COMMANDS: Final = _THREADS | {"clean", "debug", "deps", "list", "ls"}
 _GROUPS: Final = frozenset({"docs", "source"})
 _WITH_VALUE: Final = """
 --defer-state --deprecated-defer --deprecated-favor-state --deprecated-state --indirect-selection

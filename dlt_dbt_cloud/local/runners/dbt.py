@@ -17,13 +17,13 @@ from dlt_dbt_cloud.local.api.bodies import humanized
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.advice import explain, is_locked
-from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
 from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
+from dlt_dbt_cloud.local.runners.installed import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.runners.plan import Planned, plan
 from dlt_dbt_cloud.local.runners.project import Packages, keep, kept, version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
-from dlt_dbt_cloud.local.state.records import Run
+from dlt_dbt_cloud.local.state.records import Execution, Run
 from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
@@ -34,7 +34,7 @@ _LOCK_PATIENCE: Final = 5.0
 
 
 @dataclass
-class DBTExecution:
+class DBTExecution(Execution):
     """Carries out one run of a `DBTJob` in a thread of its own."""
 
     world: World
@@ -51,9 +51,6 @@ class DBTExecution:
             target=self._execute, name=f"dbt-run-{self.run.id}", daemon=True
         )
         self._thread.start()
-
-    def looked_at(self) -> None:
-        """Nothing: dbt takes its own time."""
 
     def cancel(self, status_message: str) -> None:
         """End the step that runs; the thread does it, and then ends the run."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dlt_dbt_cloud.local.jobs import NO_RESULTS, ScriptedJob
-from dlt_dbt_cloud.local.state.records import Run
+from dlt_dbt_cloud.local.state.records import Execution, Run
 from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
@@ -16,7 +16,7 @@ _NOTHING_BUILT: Final = {"run_results.json": NO_RESULTS}
 
 
 @dataclass
-class ScriptedExecution:
+class ScriptedExecution(Execution):
     """Carries out one run of a `ScriptedJob`, whenever a client looks at it."""
 
     world: World
@@ -40,9 +40,6 @@ class ScriptedExecution:
     def cancel(self, status_message: str) -> None:
         """End the run at once."""
         self.world.finish(self.run, Status.CANCELLED, status_message)
-
-    def join(self) -> None:
-        """There is nothing to wait for."""
 
     def retry_refusal(self) -> str | None:
         """Say why a failed run can't be retried."""

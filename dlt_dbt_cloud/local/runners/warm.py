@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process, signal_group
-from dlt_dbt_cloud.local.runners.installed import DBT
+from dlt_dbt_cloud.local.runners.installed import DBT, Call, ColdProcess, Process, signal_group
 
 _HELPER: Final = Path(__file__).parent / "warm_dbt" / "__main__.py"
 # What differs from run to run: nothing reads it before dbt is called.

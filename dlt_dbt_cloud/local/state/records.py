@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
@@ -17,28 +17,26 @@ from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 CANCELLED_BY_USER: Final = "Cancelled by user."
 
 
-class Execution(Protocol):
+class Execution:
     """One run on its way. The world calls it with its lock held; none of the calls blocks."""
 
     def begin(self) -> None:
         """The run is the first of its queue: start."""
-        ...
+        raise NotImplementedError
 
     def looked_at(self) -> None:
-        """A client asked for the run."""
-        ...
+        """A client asked for the run, which may take its own time all the same."""
 
     def cancel(self, status_message: str) -> None:
         """End the run as cancelled, now or soon."""
-        ...
+        raise NotImplementedError
 
     def retry_refusal(self) -> str | None:
         """Say why the failed run can't be retried, as dbt Cloud names it. None if it can."""
-        ...
+        raise NotImplementedError
 
     def join(self) -> None:
         """Wait until nothing of the run is left. Called without the lock."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,12 @@ _strptime babel.dates daff dbt.compilation dbt.parser.sql dbt.task.build dbt.tas
 dbt.task.list dbt_common.clients.agate_helper google.protobuf.descriptor_pb2 multiprocessing.pool
 netrc resource sqlparse
 """
-_SCHEMAS: Final = (
-    "dbt.contracts.project:ProjectFlags",
-    "dbt.contracts.project:ProfileConfig",
-    "dbt.contracts.project:Project",
-    "dbt.contracts.project:PackageConfig",
-    "dbt.contracts.project:Configuration",
-    "dbt.contracts.selection:SelectorFile",
-    "dbt.task.test:TestResultData",
-)
+_SCHEMAS: Final = """
+dbt.contracts.project:ProjectFlags dbt.contracts.project:ProfileConfig
+dbt.contracts.project:Project dbt.contracts.project:PackageConfig
+dbt.contracts.project:Configuration dbt.contracts.selection:SelectorFile
+dbt.task.test:TestResultData
+"""
 _WRITTEN: Final = (
     "dbt.adapters.contracts.connection:AdapterResponse",
     "dbt.adapters.contracts.connection:QueryComment",
@@ -90,7 +87,7 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
         with suppress(Exception):
             importlib.import_module(name)
         yield
-    for path in (*_SCHEMAS, *_credentials(adapters)):
+    for path in (*_SCHEMAS.split(), *_credentials(adapters)):
         with suppress(Exception):
             found = find(path)
             found.json_schema()
