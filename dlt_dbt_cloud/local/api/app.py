@@ -38,13 +38,13 @@ def create_app(
         if operation.is_of_account and ids.pop(0) != world.account_id:
             message = "Access denied: Token is not scoped to account."
             raise RefusedError(403, message, "any.other_account", developer_message=None)
-        if not operation.endpoint:
-            message = f"The local dbt Cloud doesn't serve {operation.title!r}."
+        if not operation.is_served:
+            message = f"The local dbt Cloud doesn't serve {operation.name!r}."
             raise RefusedError(501, message, "any.unserved")
-        g.endpoint = operation.endpoint
-        g.behaviours.append(operation.endpoint)
+        g.endpoint = operation.name
+        g.behaviours.append(operation.name)
         endpoints = Endpoints(world, basis, url, dbt_version, operation)
-        served: Response = getattr(endpoints, operation.endpoint)(*ids)
+        served: Response = getattr(endpoints, operation.name)(*ids)
         return served
 
     return app

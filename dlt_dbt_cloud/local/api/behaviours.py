@@ -17,7 +17,7 @@ from flask import g
 
 from dlt_dbt_cloud._io import logger
 from dlt_dbt_cloud.local.api.envelopes import RefusedError
-from dlt_dbt_cloud.local.api.routes import ROUTES
+from dlt_dbt_cloud.local.api.routes import OPERATIONS
 
 HEADER: Final = "X-Local-DBT-Cloud-Basis"
 LOCAL: Final = "only the local dbt Cloud does so"
@@ -116,11 +116,9 @@ class BasisLog:
 
 def table() -> str:
     """Returns the fidelity table of the docs, in Markdown."""
+    routes = {it.name: f"`{it.below_account}`" for it in OPERATIONS}
     lines = ["| behaviour | operation | what it does | basis | source |", "|---|---|---|---|---|"]
     for row in BEHAVIOURS:
-        route = ROUTES.get(row.name.partition(".")[0])
-        operation = f"`{route}`" if route else ""
-        lines.append(
-            f"| `{row.name}` | {operation} | {row.what} | {row.basis.value} | {row.where} |"
-        )
+        route = routes.get(row.name.partition(".")[0], "")
+        lines.append(f"| `{row.name}` | {route} | {row.what} | {row.basis.value} | {row.where} |")
     return "\n".join(lines)

@@ -57,7 +57,7 @@ class Endpoints:
         self._url = url
         self._dbt_version = dbt_version
         default = queries.ONE if operation.method == "GET" else queries.NONE
-        self._query = queries.parsed(request.args, _QUERIES.get(operation.endpoint, default))
+        self._query = queries.parsed(request.args, _QUERIES.get(operation.name, default))
         self._include = frozenset(self._query.get("include_related", ()))
         if any("__" in key for key in self._query):
             self._rests_on("list_runs.filter")
