@@ -92,8 +92,9 @@ class LocalDBTCloud:
         virtual_time: bool = False,
         dbt: WarmDBT | None = None,
     ) -> None:
-        own = () if project_dir is None else (_job_of(project_dir),)
-        self._described: Sequence[DBTJob | ScriptedJob] = (*own, *jobs)
+        if isinstance(project_dir, str | Path):
+            project_dir = DBTJob(project_dir)
+        self._described = [*([] if project_dir is None else [project_dir]), *jobs]
         self._host = host
         self._plain_http_host = plain_http_host
         self._port = port
@@ -263,10 +264,6 @@ class LocalDBTCloud:
                     f"The job {described.name!r} runs dbt, which takes real time. Leave out "
                     "`virtual_time`."
                 )
-
-
-def _job_of(described: str | Path | DBTJob | ScriptedJob) -> DBTJob | ScriptedJob:
-    return DBTJob(described) if isinstance(described, str | Path) else described
 
 
 def _execution(world: World, run: Run) -> Execution:

@@ -88,11 +88,7 @@ def weakest(names: list[str]) -> Behaviour:
 
 @dataclass
 class BasisLog:
-    """What the answers of one server rest on.
-
-    Attributes:
-        strict: Whether to refuse what rests on a guess.
-    """
+    """What the answers of one server rest on. A strict one refuses what rests on a guess."""
 
     strict: bool
     _guessed: set[str] = field(default_factory=set)

@@ -39,15 +39,7 @@ Item = TypeVar("Item")
 
 
 class Endpoints:
-    """One request, and the operations on a world that may answer it.
-
-    Args:
-        world: What the request is about.
-        basis: Learns what the answer rests on.
-        url: Where the world is served.
-        dbt_version: The version of dbt that runs.
-        operation: What is asked for. It says which keys the query may have.
-    """
+    """Answers one request to a world that is served at a URL, by the method for its operation."""
 
     def __init__(
         self, world: World, basis: BasisLog, url: str, dbt_version: str, operation: Operation

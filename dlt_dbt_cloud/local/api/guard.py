@@ -15,12 +15,7 @@ _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """Serves an application to those who ask for it by its own name.
-
-    Args:
-        app: The application.
-        url: Where it is served.
-    """
+    """Serves an application to those who ask for it by its own name, which is in its URL."""
 
     def __init__(self, app: WSGIApplication, url: str) -> None:
         self._app = app

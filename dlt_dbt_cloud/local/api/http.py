@@ -57,12 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HTTPServer:
-    """Serves an application until it is closed.
-
-    Args:
-        listening: A socket that is bound and listens.
-        app: The application.
-    """
+    """Serves an application on a socket that listens, until it is closed."""
 
     def __init__(self, listening: socket.socket, app: WSGIApplication) -> None:
         self._is_open = True

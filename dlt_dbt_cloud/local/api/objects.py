@@ -49,14 +49,7 @@ custom_branch_only git_provider_webhook github_webhook on_merge schedule
 
 @dataclass(frozen=True)
 class Objects:
-    """Writes the objects of one account as JSON.
-
-    Attributes:
-        url: Where the account is served, for the links.
-        account_id: The account.
-        dbt_version: The version of dbt that runs.
-        now: The moment that ages are counted to.
-    """
+    """Writes the objects of the account that is served at a URL. Ages are counted up to `now`."""
 
     url: str
     account_id: int

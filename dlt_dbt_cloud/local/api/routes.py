@@ -18,14 +18,7 @@ _ACCOUNT: Final = "/accounts/{id}"
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the API.
-
-    Attributes:
-        method: Its method.
-        path: Its path.
-        name: Its name.
-        pattern: What a path must match.
-    """
+    """An operation of the API, and the pattern that a path must match."""
 
     method: str
     path: str
@@ -43,7 +36,7 @@ class Operation:
 
     @property
     def is_served(self) -> bool:
-        """Whether it is served."""
+        """Whether `Endpoints` has a method of its name."""
         return self.name.isidentifier()
 
     @property

@@ -70,11 +70,7 @@ def create_app(api: InnerApi) -> Flask:
 
 
 class Pages:
-    """The views.
-
-    Args:
-        api: What they show.
-    """
+    """The views of what an API tells."""
 
     def __init__(self, api: InnerApi) -> None:
         self._api = api

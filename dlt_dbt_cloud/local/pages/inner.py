@@ -22,13 +22,9 @@ RUNS: Final = 30
 
 
 class InnerApi:
-    """What the pages ask of the API.
+    """What the pages ask of the API, an application that is served at a URL.
 
-    Args:
-        api: The API as a WSGI application.
-        url: Where it is served.
-        api_token: Its token, which no page shows.
-        account_id: Its account.
+    No page shows its token.
     """
 
     def __init__(self, api: WSGIApplication, url: str, api_token: str, account_id: str) -> None:

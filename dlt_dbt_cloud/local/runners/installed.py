@@ -96,15 +96,7 @@ def _python_of(script: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of dbt.
-
-    Attributes:
-        dbt: What is called.
-        arguments: All but its name.
-        cwd: The folder that it is called in.
-        env: Its environment, all of it.
-        log: The file that takes what it prints.
-    """
+    """A call of dbt in a folder, with all of its environment. What it prints goes into `log`."""
 
     dbt: DBT
     arguments: Sequence[str]

@@ -22,17 +22,11 @@ from dlt_dbt_cloud.local.runners.installed import DBT, Call, ColdProcess, Proces
 
 _HELPER: Final = Path(__file__).parent / "warm_dbt" / "__main__.py"
 # What differs from run to run: nothing reads it before dbt is called.
-PER_RUN: Final = (
-    "DBT_CLOUD_",
-    "DBT_ENV_CUSTOM_ENV_",
-    "DBT_LOG_PATH",
-    "DBT_PARTIAL_PARSE_FILE_PATH",
-    "DBT_PROFILES_DIR",
-    "DBT_PROJECT_DIR",
-    "DBT_STATE",
-    "DBT_TARGET",
-    "PYTEST_CURRENT_TEST",
-)
+_PER_RUN: Final = """
+DBT_CLOUD_ DBT_ENV_CUSTOM_ENV_ DBT_LOG_PATH DBT_PARTIAL_PARSE_FILE_PATH DBT_PROFILES_DIR
+DBT_PROJECT_DIR DBT_STATE DBT_TARGET PYTEST_CURRENT_TEST
+"""
+PER_RUN: Final = tuple(_PER_RUN.split())
 # What the interpreter and C libraries read when they start, and libraries that go through all
 # variables to find their own. A helper says which others were read.
 _READ_AT_START: Final = ("LANG", "LC_", "LD_", "MALLOC_", "NETWORKX_", "PYTHON", "TZ")
