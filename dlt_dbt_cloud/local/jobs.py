@@ -7,16 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.runners.installed import DBT, find_dbt
 from dlt_dbt_cloud.local.runners.profiles import Finder, Profile, environment
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
 
 NO_RESULTS: Final[Mapping[str, Any]] = {
     "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
@@ -172,15 +169,13 @@ class ScriptedJob:
     @property
     def is_timed(self) -> bool:
         """Whether a run goes by seconds, not by polls."""
-        return any(_is_pair(status) for status in self.statuses)
+        return any(isinstance(status, Sequence) for status in self.statuses)
 
-    def script(self) -> list[tuple[float, float]]:
+    def script(self) -> list[tuple[float, Any]]:
         """The statuses of a run, each with the poll or the second that it begins with."""
         return [
-            (entry[0], entry[1]) if _is_pair(entry) else (look, entry)
+            (entry[0], entry[1])
+            if isinstance(entry, Sequence) and len(entry) == 2  # noqa: PLR2004  # a pair
+            else (look, entry)
             for look, entry in enumerate(self.statuses, start=1)
         ]
-
-
-def _is_pair(entry: int | Sequence[float]) -> TypeIs[Sequence[float]]:
-    return isinstance(entry, Sequence) and len(entry) == 2  # noqa: PLR2004  # a pair

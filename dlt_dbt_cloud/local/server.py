@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dlt.common.exceptions import MissingDependencyException
 
 try:
-    from dlt_dbt_cloud.local.api.app import create_app
+    from dlt_dbt_cloud.local.api.app import Guard, create_app
     from dlt_dbt_cloud.local.api.http import HTTPServer, listen
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
@@ -20,7 +20,6 @@ except ModuleNotFoundError as e:
 from dlt_dbt_cloud._io.clock import VirtualClock
 from dlt_dbt_cloud._settings.checks import PLAIN_HTTP_HOST, is_loopback
 from dlt_dbt_cloud._settings.local import LocalCloud
-from dlt_dbt_cloud.local.api.guard import Guard
 from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request

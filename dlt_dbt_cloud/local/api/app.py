@@ -1,23 +1,31 @@
-"""The application: who may ask, which operation it is, what its answer rests on."""
+"""The application: who may ask, which operation it is, what its answer rests on.
+
+Those may ask who know the token: programs and people on this machine, but no page of another site.
+"""
 
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.behaviours import BasisLog, weakest
+from dlt_dbt_cloud.local.api.behaviours import BY_NAME, BasisLog, weakest
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
 from dlt_dbt_cloud.local.api.envelopes import RefusedError
 from dlt_dbt_cloud.local.api.routes import find
 from dlt_dbt_cloud.local.state.world import World
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 _API: Final = "/api/v2"
 _METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _CASES: Final = {404: "any.not_found", 405: "any.other_method", 413: "any.too_large"}
+_SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 def create_app(
@@ -82,3 +90,30 @@ def _answer_errors(app: Flask, basis: BasisLog) -> None:
         code = error.code or 500
         text = envelopes.MESSAGES.get(code) or str(error.description)
         return refused(RefusedError(code, text, _CASES.get(code, "any")))
+
+
+class Guard:
+    """Serves an application to those who ask for it by its own name, which is in its URL."""
+
+    def __init__(self, app: WSGIApplication, url: str) -> None:
+        self._app = app
+        port = url.rpartition(":")[2]
+        self._own = {url, f"http://127.0.0.1:{port}", f"http://localhost:{port}"}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        return (self._refusal(environ) or self._app)(environ, start_response)
+
+    def _refusal(self, environ: WSGIEnvironment) -> WSGIApplication | None:
+        if f"http://{environ.get('HTTP_HOST')}" not in self._own:
+            return _refuse(421, f"This server is {' or '.join(sorted(self._own))}.")
+        writes = environ["REQUEST_METHOD"] not in _SAFE_METHODS
+        if writes and environ.get("HTTP_ORIGIN", min(self._own)) not in self._own:
+            return _refuse(403, "A page of another origin can't write.")
+        return None
+
+
+def _refuse(code: int, message: str) -> WSGIApplication:
+    refusal = envelopes.answer(envelopes.error(code, message))
+    refusal.headers.set(*BY_NAME["any.misdirected"].header)
+    return refusal

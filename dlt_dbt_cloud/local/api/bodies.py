@@ -25,6 +25,7 @@ deferring_run_id deprecation is_running owner_thread_id should_start_at used_rep
 _STEP: Final = "debug_log_path log_path run_step_command run_step_invocation"
 """Fields that are null here, as in every recording."""
 
+_TIMES: Final = "created_at updated_at dequeued_at started_at finished_at"
 _COLORS: Final = {Status.SUCCESS: "#43a047", Status.ERROR: "#e53935"}
 _ACTOR: Final = {"id": "1", "type": "service_token", "name": "Local token"}
 _UNITS: Final = (
@@ -80,7 +81,6 @@ class Writer(Objects):
             "job": self.embedded_job(run.job) if "job" in include else None,
             "environment": self.environment(run.job) if "environment" in include else None,
             "run_steps": [self.step(run, step, debug=debug) for step in steps],
-            **self._run_state(run),
             **self._run_durations(run),
             "retrying_run_id": run.retried_run.id if run.retried_run else None,
             "can_retry": retry_refusal is None,
@@ -111,22 +111,6 @@ class Writer(Objects):
             "has_sources_generated": _has(run, "sources.json"),
             "notifications_sent": False,
             "blocked_by": _blocked_by(run),
-        }
-
-    def _run_times(self, run: Run) -> dict[str, Any]:
-        beat = (run.finished_at or self.now) if run.started_at else None
-        return {
-            "created_at": timestamp(run.created_at),
-            "updated_at": timestamp(run.updated_at),
-            "dequeued_at": timestamp(run.dequeued_at),
-            "started_at": timestamp(run.started_at),
-            "finished_at": timestamp(run.finished_at),
-            "last_checked_at": timestamp(beat),
-            "last_heartbeat_at": timestamp(beat),
-        }
-
-    def _run_state(self, run: Run) -> dict[str, Any]:
-        return {
             "status_humanized": run.status.name.capitalize(),
             "in_progress": not run.is_complete,
             "is_complete": run.is_complete,
@@ -135,6 +119,14 @@ class Writer(Objects):
             "is_cancelled": run.status == Status.CANCELLED,
             "href": f"{self.url}/deploy/{self.account_id}/projects/{run.project_id}/runs/{run.id}/",
             "job_id": run.job.id,
+        }
+
+    def _run_times(self, run: Run) -> dict[str, Any]:
+        beat = (run.finished_at or self.now) if run.started_at else None
+        return {
+            **{name: timestamp(getattr(run, name)) for name in _TIMES.split()},
+            "last_checked_at": timestamp(beat),
+            "last_heartbeat_at": timestamp(beat),
         }
 
     def _run_durations(self, run: Run) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""The envelope around every answer, and the answer itself."""
+"""The envelope around every answer, and the words of refusals: jsonschema's, as on dbt Cloud."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from reprlib import repr as brief
 from typing import Any, Final
 
 from flask import Response
@@ -14,6 +15,9 @@ NOT_FOUND: Final = (
 )
 INVALID: Final = "The request was invalid. Please double check the provided data and try again."
 MESSAGES: Final = {404: NOT_FOUND, 500: "There was a server error. Please contact support!"}
+
+
+_TYPES: Final = {"array": list, "boolean": bool, "integer": int, "string": str}
 
 
 class RefusedError(Exception):
@@ -40,6 +44,18 @@ class RefusedError(Exception):
 def invalid(data: Any, case: str) -> RefusedError:
     """Make the refusal of a request that isn't as it must be."""
     return RefusedError(400, INVALID, case, data)
+
+
+def typed(value: Any, name: str) -> Any:
+    """Returns a value that is of a type of JSON.
+
+    Raises:
+        ValueError: It is of another type.
+    """
+    is_one = isinstance(value, _TYPES[name])
+    if not is_one or (name == "integer" and isinstance(value, bool)):
+        raise ValueError(f"{brief(value)} is not of type {name!r}")
+    return value
 
 
 def answer(body: Mapping[str, Any]) -> Response:

@@ -18,7 +18,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
 from dlt_dbt_cloud.local.api import envelopes
@@ -62,12 +62,12 @@ class HTTPServer:
     def __init__(self, listening: socket.socket, app: WSGIApplication) -> None:
         self._is_open = True
         self._map: dict[int, Any] = {}
-        self._workers = _Workers()
+        self._workers = _Workers(64, thread_name_prefix="local-dbt-cloud")
         self._server: Any = _Server(
             app,
             self._map,
             _sock=listening,
-            dispatcher=self._workers,
+            dispatcher=self._workers,  # type: ignore[arg-type]  # nothing else of it is called
             adj=Adjustments(
                 asyncore_use_poll=True,
                 channel_timeout=int(_PATIENCE),
@@ -97,22 +97,15 @@ class HTTPServer:
         self._is_open = False
         self._server.pull_trigger()
         self._thread.join()
-        self._workers.shutdown()
+        self._workers.shutdown(cancel_futures=True)
         self._server.trigger.close()
 
 
-class _Workers(ThreadedTaskDispatcher):
+class _Workers(ThreadPoolExecutor):
     """Starts threads as they are needed, where waitress starts four and lets requests wait."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(64, thread_name_prefix="local-dbt-cloud")
-
     def add_task(self, task: Any) -> None:
-        self._pool.submit(task.service)
-
-    def shutdown(self, cancel_pending: bool = True, timeout: int = 5) -> bool:  # noqa: ARG002
-        self._pool.shutdown(cancel_futures=cancel_pending)
-        return True
+        self.submit(task.service)
 
 
 class _Parser(HTTPRequestParser):

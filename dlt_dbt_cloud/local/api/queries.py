@@ -14,8 +14,7 @@ from functools import partial
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, Final
 
-from dlt_dbt_cloud.local.api.checks import typed
-from dlt_dbt_cloud.local.api.envelopes import RefusedError, invalid
+from dlt_dbt_cloud.local.api.envelopes import RefusedError, invalid, typed
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict

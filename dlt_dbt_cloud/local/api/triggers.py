@@ -9,8 +9,7 @@ from dataclasses import fields
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from dlt_dbt_cloud.local.api.checks import typed
-from dlt_dbt_cloud.local.api.envelopes import invalid
+from dlt_dbt_cloud.local.api.envelopes import invalid, typed
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.state.records import Overrides
 

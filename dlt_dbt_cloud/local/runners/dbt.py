@@ -18,9 +18,8 @@ from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.advice import explain, is_locked
 from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
-from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
 from dlt_dbt_cloud.local.runners.installed import Call, ColdProcess, Process
-from dlt_dbt_cloud.local.runners.plan import Planned, plan
+from dlt_dbt_cloud.local.runners.plan import Planned, job_environment, plan, step_environment
 from dlt_dbt_cloud.local.runners.project import Packages, keep, kept, version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
 from dlt_dbt_cloud.local.state.records import Execution, Run

@@ -1,15 +1,24 @@
-"""The steps of a run of dbt, before any of them runs."""
+"""The steps of a run of dbt and their environment, before any of them runs.
+
+The environment is that of the server, with the job's own over it, and what dbt Cloud tells.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.commands import Command
+from dlt_dbt_cloud.local.runners.profiles import environment
 from dlt_dbt_cloud.local.runners.project import has_packages
-from dlt_dbt_cloud.local.state.records import Run
+from dlt_dbt_cloud.local.state.records import Overrides, Run
+from dlt_dbt_cloud.local.state.world import World
+
+# The first would beat the variables of a step, with the other one dbt can't read YAML.
+_NOT_INHERITED: Final = ("DBT_ENGINE_", "COVERAGE_PROCESS_")
 
 
 @dataclass(frozen=True)
@@ -57,3 +66,53 @@ def plan(run: Run, job: DBTJob) -> Iterator[Planned]:
     docs = overrides.generate_docs_override
     if job.generate_docs if docs is None else docs:
         yield invoke("dbt docs generate", is_decisive=False)
+
+
+def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
+    """Build the environment of one step."""
+    overrides = run.trigger.overrides
+    category, pull_request = _pull_request(overrides)
+    told = {
+        "DBT_CLOUD_ACCOUNT_ID": world.account_id,
+        "DBT_CLOUD_PROJECT_ID": run.job.project_id,
+        "DBT_CLOUD_ENVIRONMENT_ID": run.job.environment_id,
+        "DBT_CLOUD_ENVIRONMENT_NAME": "Local",
+        "DBT_CLOUD_ENVIRONMENT_TYPE": "deployment",
+        "DBT_CLOUD_INVOCATION_CONTEXT": "prod",
+        "DBT_CLOUD_JOB_ID": run.job.id,
+        "DBT_CLOUD_RUN_ID": run.id,
+        "DBT_CLOUD_RUN_REASON": run.trigger.cause,
+        "DBT_CLOUD_RUN_REASON_CATEGORY": category,
+        "DBT_CLOUD_GIT_BRANCH": overrides.git_branch,
+        "DBT_CLOUD_GIT_SHA": overrides.git_sha,
+        "DBT_CLOUD_PR_ID": pull_request,
+    }
+    cloud = {name: str(value) for name, value in told.items() if value is not None}
+    # dbt writes variables with this prefix into its artifacts, and dbt Cloud uses it.
+    recorded = {f"DBT_ENV_CUSTOM_ENV_{name}": value for name, value in cloud.items()}
+    return {**job_environment(job), **cloud, **recorded}
+
+
+def job_environment(job: DBTJob) -> dict[str, str]:
+    """Build what the environments of a job's steps have in common."""
+    inherited = environment(job.env)
+    return {
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **{name: inherited[name] for name in inherited if not name.startswith(_NOT_INHERITED)},
+        "DBT_USE_COLORS": "false",
+        "DBT_PROJECT_DIR": str(job.project_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _pull_request(overrides: Overrides) -> tuple[str, int | None]:
+    """Returns what kind of pull request a trigger is for, and its number."""
+    numbers = {
+        "github_pull_request": overrides.github_pull_request_id,
+        "gitlab_merge_request": overrides.gitlab_merge_request_id,
+        "azure_pull_request": overrides.azure_pull_request_id,
+        "other": overrides.non_native_pull_request_id,
+    }
+    known = (kind for kind, number in numbers.items() if number is not None)
+    kind = next(known, "other")
+    return kind, numbers[kind]

@@ -35,7 +35,7 @@ class ScriptedExecution(Execution):
         passed = self.world.clock() - self._began_at if self.job.is_timed else self._looks
         reached = [status for start, status in self.job.script() if start <= passed]
         if reached:
-            self._become(Status(int(reached[-1])))
+            self._become(Status(reached[-1]))
 
     def cancel(self, status_message: str) -> None:
         """End the run at once."""
@@ -57,8 +57,7 @@ class ScriptedExecution(Execution):
 
     def _start_steps(self) -> None:
         for command in self.job.steps:
-            step = self.world.start_step(self.run, f"Invoke dbt with `{command}`")
-            step.command = command
+            self.world.start_step(self.run, f"Invoke dbt with `{command}`", command)
         if self.run.steps:
             self.run.steps[-1].note = self.job.logs
 

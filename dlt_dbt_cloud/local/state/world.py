@@ -193,10 +193,11 @@ class World:
         while len(self._finished) > self.keep_runs:
             shutil.rmtree(self._finished.popleft().folder, ignore_errors=True)
 
-    def start_step(self, run: Run, name: str) -> Step:
+    def start_step(self, run: Run, name: str, command: str | None = None) -> Step:
         """Begin a step of a run."""
         with self.lock:
-            step = Step(next(self._ids["step"]), len(run.steps) + 1, name, utc_now())
+            index = len(run.steps) + 1
+            step = Step(next(self._ids["step"]), index, name, utc_now(), command)
             run.steps.append(step)
             run.updated_at = utc_now()
             return step
