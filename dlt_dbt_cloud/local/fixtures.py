@@ -9,7 +9,6 @@ It imports nothing until a fixture is used: pytest imports it in every project.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,8 +60,7 @@ def local_dbt_cloud(
     cloud = local.LocalDBTCloud(
         jobs=local_dbt_cloud_jobs, virtual_time=is_virtual, dbt=local_dbt_cloud_dbt
     )
-    with _found(cloud, monkeypatch):
-        yield cloud
+    yield from _found(cloud, monkeypatch)
 
 
 @pytest.fixture
@@ -85,8 +83,7 @@ def local_dbt_cloud_with_dbt(
     Each test has a new one. The dbt behind them stays warm for the session.
     """
     cloud = local.LocalDBTCloud(local_dbt_cloud_project, dbt=local_dbt_cloud_dbt)
-    with _found(cloud, monkeypatch):
-        yield cloud
+    yield from _found(cloud, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -99,12 +96,13 @@ def local_dbt_cloud_dbt() -> Iterator[WarmDBT]:
     dbt.close()
 
 
-@contextmanager
-def _found(cloud: local.LocalDBTCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _found(
+    cloud: local.LocalDBTCloud, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[local.LocalDBTCloud]:
     with cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
-        yield
+        yield cloud
 
 
 def _marked(request: pytest.FixtureRequest) -> Any:

@@ -20,6 +20,7 @@ except ModuleNotFoundError as e:
 from dlt_dbt_cloud._io.clock import VirtualClock
 from dlt_dbt_cloud._settings.checks import PLAIN_HTTP_HOST, is_loopback
 from dlt_dbt_cloud._settings.local import LocalCloud
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
@@ -36,8 +37,6 @@ from dlt_dbt_cloud.local.state.world import World
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
-
-    from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
 _CLOCK: Final = "clock"
 
@@ -168,8 +167,6 @@ class LocalDBTCloud:
 
     def credentials_for(self, job: int | str) -> DBTCloudConfiguration:
         """What a pipeline needs to trigger a job, which is given by its position or its name."""
-        from dlt_dbt_cloud.configuration import DBTCloudConfiguration  # noqa: PLC0415  # imports dlt
-
         settings: Any = self.settings(job)
         return DBTCloudConfiguration(**settings)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,11 +37,6 @@ _UNITS: Final = (
     ("minute", 60),
     ("second", 1),
 )
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Write a moment as runs do, `2022-08-31 02:18:57.855152+00:00`."""
-    return None if moment is None else str(moment)
 
 
 def clock(duration: timedelta) -> str:
@@ -124,9 +119,9 @@ class Writer(Objects):
     def _run_times(self, run: Run) -> dict[str, Any]:
         beat = (run.finished_at or self.now) if run.started_at else None
         return {
-            **{name: timestamp(getattr(run, name)) for name in _TIMES.split()},
-            "last_checked_at": timestamp(beat),
-            "last_heartbeat_at": timestamp(beat),
+            **{name: getattr(run, name) for name in _TIMES.split()},
+            "last_checked_at": beat,
+            "last_heartbeat_at": beat,
         }
 
     def _run_durations(self, run: Run) -> dict[str, Any]:
@@ -152,7 +147,7 @@ class Writer(Objects):
             "cause": trigger.cause,
             "job_definition_id": job.id,
             **asdict(trigger.overrides),
-            "created_at": timestamp(trigger.created_at),
+            "created_at": trigger.created_at,
             "cause_humanized": trigger.cause,
             "job": None,
             "cause_category": trigger.cause_category,
@@ -173,10 +168,10 @@ class Writer(Objects):
             "logs": _read(step.logs_path) or step.note,
             "debug_logs": debug_logs if debug else None,
             "truncated_debug_logs": truncated(debug_logs),
-            "created_at": timestamp(step.created_at),
-            "updated_at": timestamp(step.finished_at or step.created_at),
-            "started_at": timestamp(step.created_at),
-            "finished_at": timestamp(step.finished_at),
+            "created_at": step.created_at,
+            "updated_at": step.finished_at or step.created_at,
+            "started_at": step.created_at,
+            "finished_at": step.finished_at,
             "status_humanized": step.status.name.capitalize(),
             "status_color": _COLORS.get(step.status, "#9e9e9e"),
             "duration": clock(duration),

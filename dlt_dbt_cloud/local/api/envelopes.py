@@ -59,8 +59,9 @@ def typed(value: Any, name: str) -> Any:
 
 
 def answer(body: Mapping[str, Any]) -> Response:
-    """Answer with an envelope."""
-    return Response(json.dumps(body), body["status"]["code"], mimetype="application/json")
+    """Answer with an envelope, moments as runs have them, `2022-08-31 02:18:57.855152+00:00`."""
+    text = json.dumps(body, default=str)
+    return Response(text, body["status"]["code"], mimetype="application/json")
 
 
 def success(data: Any, extra: dict[str, Any] | None = None) -> Response:

@@ -215,13 +215,7 @@ def page(
     order_by = filters.pop("order_by", "id")
     filters.pop("include_related", None)
     return shown, {
-        "filters": {key: _shown(value) for key, value in filters.items()},
+        "filters": filters,
         "order_by": order_by,
         "pagination": {"count": len(shown), "total_count": len(items)},
     }
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [str(item) if isinstance(item, datetime) else item for item in value]
-    return value
