@@ -35,8 +35,6 @@ dlt_dbt_cloud uses no other dbt Cloud under the command: a job that does not exi
 by the first one. Without a command it serves until Ctrl-C, and prints the lines for
 .dlt/secrets.toml.
 """
-
-
 _KEPT_RUNS: Final = 100
 
 

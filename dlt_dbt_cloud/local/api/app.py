@@ -45,7 +45,7 @@ def create_app(
         operation, ids = find(method, request.path.removeprefix(_API))
         if operation.is_of_account and ids.pop(0) != world.account_id:
             message = "Access denied: Token is not scoped to account."
-            raise RefusedError(403, message, "any.other_account", developer_message=None)
+            raise RefusedError(403, message, "any.other_account")
         if not operation.is_served:
             message = f"The local dbt Cloud doesn't serve {operation.name!r}."
             raise RefusedError(501, message, "any.unserved")
@@ -67,7 +67,7 @@ def _check_access(app: Flask, api_token: str) -> None:
         is_known = hmac.compare_digest(token.strip().encode(), api_token.encode())
         if scheme.lower() not in ("token", "bearer") or not is_known:
             case = "any.wrong_token" if header else "any.no_token"
-            raise RefusedError(401, "Invalid token.", case, developer_message=None)
+            raise RefusedError(401, "Invalid token.", case)
 
     @app.after_request
     def tell(response: Response) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from reprlib import repr as brief
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ INVALID: Final = "The request was invalid. Please double check the provided data
 MESSAGES: Final = {404: NOT_FOUND, 500: "There was a server error. Please contact support!"}
 
 
+_NO_ACCESS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TYPES: Final = {"array": list, "boolean": bool, "integer": int, "string": str}
 
 
@@ -28,17 +30,10 @@ class RefusedError(Exception):
         body: What the answer says.
     """
 
-    def __init__(
-        self,
-        code: int,
-        user_message: str,
-        case: str,
-        data: Any = None,
-        developer_message: str | None = "",
-    ) -> None:
+    def __init__(self, code: int, user_message: str, case: str, data: Any = None) -> None:
         super().__init__(user_message)
         self.case = case
-        self.body = error(code, user_message, data, developer_message)
+        self.body = error(code, user_message, data)
 
 
 def invalid(data: Any, case: str) -> RefusedError:
@@ -66,22 +61,20 @@ def answer(body: Mapping[str, Any]) -> Response:
 
 def success(data: Any, extra: dict[str, Any] | None = None) -> Response:
     """Answer with data. Lists have an `extra`."""
-    body = {"status": _status(200, "Success!", ""), "data": data}
+    body = {"status": _status(200, "Success!"), "data": data}
     return answer(body if extra is None else {**body, "extra": extra})
 
 
-def error(
-    code: int, user_message: str, data: Any = None, developer_message: str | None = ""
-) -> dict[str, Any]:
-    """Envelope a refusal. Its `developer_message` is empty or null, it depends on the error."""
-    body = {"status": _status(code, user_message, developer_message), "data": data}
+def error(code: int, user_message: str, data: Any = None) -> dict[str, Any]:
+    """Envelope a refusal."""
+    body = {"status": _status(code, user_message), "data": data}
     return body if data is None else {**body, "extra": {}, "error_code": None}
 
 
-def _status(code: int, user_message: str, developer_message: str | None) -> dict[str, Any]:
+def _status(code: int, user_message: str) -> dict[str, Any]:
     return {
         "code": code,
-        "is_success": code == 200,  # noqa: PLR2004  # a status code
+        "is_success": code == HTTPStatus.OK,
         "user_message": user_message,
-        "developer_message": developer_message,
+        "developer_message": None if code in _NO_ACCESS else "",
     }

@@ -42,18 +42,12 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         LocalDBTCloudException: The port is in use.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
+        return socket.create_server((host, port), backlog=128)
     except OSError as e:
-        listening.close()
         raise LocalDBTCloudException(
-            f"Can't listen on port {port} of {host}: {e.strerror}. Choose another port, or 0 for "
-            "any."
+            f"Can't listen: {e.strerror}. Choose another port, or 0 for any."
         ) from e
-    listening.listen(128)
-    return listening
 
 
 class HTTPServer:

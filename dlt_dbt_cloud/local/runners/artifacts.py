@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,11 +28,8 @@ def _folders(run: Run, step_index: int | None = None) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            relative = (Path(where) / name).relative_to(folder).as_posix()
-            if _inside(folder, relative):
-                yield relative
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return (path for path in paths if _inside(folder, path))
 
 
 def _inside(folder: Path, path: str) -> Path | None:

@@ -94,17 +94,12 @@ class World:
             return job
 
     def enqueue(
-        self,
-        job: Job,
-        cause: str,
-        overrides: Overrides,
-        *,
-        category: str = "api",
-        retried_run: Run | None = None,
+        self, job: Job, cause: str, overrides: Overrides, retried_run: Run | None = None
     ) -> Run:
         """Create a run of a job. Nothing tells a trigger from its repetition, as on dbt Cloud."""
         with self.lock:
             now, run_id = utc_now(), next(self._ids["run"])
+            category = "rerun" if retried_run else "api"
             trigger = Trigger(next(self._ids["trigger"]), cause, category, overrides, now)
             folder = self.folder / f"run_{run_id}"
             run = Run(run_id, job, trigger, folder, now, now, retried_run=retried_run)
@@ -126,8 +121,7 @@ class World:
 
     def retry(self, run: Run) -> Run:
         """Create the run that takes up a failed one where it failed."""
-        cause, overrides = f"Retry of run {run.id}", run.trigger.overrides
-        return self.enqueue(run.job, cause, overrides, category="rerun", retried_run=run)
+        return self.enqueue(run.job, f"Retry of run {run.id}", run.trigger.overrides, run)
 
     def retry_refusal(self, run: Run) -> str | None:
         """Say why a run can't be retried, as dbt Cloud names it. None if it can."""
