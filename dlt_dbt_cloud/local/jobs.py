@@ -12,14 +12,16 @@ from typing import Any, Final
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.runners.installed import DBT, find_dbt
-from dlt_dbt_cloud.local.runners.profiles import Finder, Profile, environment
+from dlt_dbt_cloud.local.runners.profiles import Finder, Profile
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-NO_RESULTS: Final[Mapping[str, Any]] = {
-    "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
-    "results": [],
-    "elapsed_time": 0.0,
-    "args": {},
+NOTHING_BUILT: Final[Mapping[str, Any]] = {
+    "run_results.json": {
+        "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
+        "results": [],
+        "elapsed_time": 0.0,
+        "args": {},
+    }
 }
 
 
@@ -105,7 +107,7 @@ class DBTJob:
         """What finds the profile."""
         profiles_dir = None if self.profiles_dir is None else Path(self.profiles_dir)
         project_dir, cwd = Path(self.project_dir), Path(self.cwd)
-        return Finder(project_dir, profiles_dir, self.target, cwd, environment(self.env))
+        return Finder(project_dir, profiles_dir, self.target, cwd, {**os.environ, **self.env})
 
     def installed(self) -> DBT:
         """Find the dbt that runs the steps."""
@@ -144,7 +146,7 @@ class ScriptedJob:
     status_message: str | None = None
     steps: Sequence[str] = ("dbt build",)
     logs: str = "This run follows a script."
-    artifacts: Mapping[str, Any] = field(default_factory=lambda: {"run_results.json": NO_RESULTS})
+    artifacts: Mapping[str, Any] = field(default_factory=lambda: NOTHING_BUILT)
     retry_not_supported_reason: str | None = None
     timeout_seconds: int = 0
     generate_docs: bool = False

@@ -66,8 +66,10 @@ def find_dbt(path: str | Path | None) -> DBT:
     Raises:
         LocalDBTCloudException: There is none.
     """
-    if path is None and _is_here():
-        return DBT((sys.executable, "-c", _CALL), sys.executable)
+    if path is None:
+        with suppress(metadata.PackageNotFoundError):
+            metadata.version("dbt-core")
+            return DBT((sys.executable, "-c", _CALL), sys.executable)
     found = shutil.which(str(path or "dbt"))
     if found:
         return DBT((found,), _python_of(Path(found)))
@@ -78,14 +80,6 @@ def find_dbt(path: str | Path | None) -> DBT:
             "If it is in another environment, name it: dbt='/path/to/bin/dbt'."
         )
     raise LocalDBTCloudException(f"There is no program {path}. Name the dbt of an environment.")
-
-
-def _is_here() -> bool:
-    try:
-        metadata.version("dbt-core")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _python_of(script: Path) -> str | None:

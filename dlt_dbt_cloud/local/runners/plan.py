@@ -12,7 +12,6 @@ from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.commands import Command
-from dlt_dbt_cloud.local.runners.profiles import environment
 from dlt_dbt_cloud.local.runners.project import has_packages
 from dlt_dbt_cloud.local.state.records import Overrides, Run
 from dlt_dbt_cloud.local.state.world import World
@@ -95,7 +94,7 @@ def step_environment(world: World, run: Run, job: DBTJob) -> dict[str, str]:
 
 def job_environment(job: DBTJob) -> dict[str, str]:
     """Build what the environments of a job's steps have in common."""
-    inherited = environment(job.env)
+    inherited = job.profiles.env
     return {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         **{name: inherited[name] for name in inherited if not name.startswith(_NOT_INHERITED)},

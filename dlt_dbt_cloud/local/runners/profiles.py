@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,8 +166,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise LocalDBTCloudException(f"{path} does not parse: it holds no settings.")
     return cast("dict[str, Any]", content)
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the server with the job's own variables over it."""
-    return {**os.environ, **env}

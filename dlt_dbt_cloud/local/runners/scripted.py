@@ -6,13 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.jobs import NO_RESULTS, ScriptedJob
+from dlt_dbt_cloud.local.jobs import NOTHING_BUILT, ScriptedJob
 from dlt_dbt_cloud.local.state.records import Execution, Run
 from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)
-_NOTHING_BUILT: Final = {"run_results.json": NO_RESULTS}
 
 
 @dataclass
@@ -71,7 +70,7 @@ class ScriptedExecution(Execution):
         for step in self.run.steps:
             step.target_path = self.run.folder / f"step_{step.index}"
             is_last = step is self.run.steps[-1]
-            for name, content in (self.job.artifacts if is_last else _NOTHING_BUILT).items():
+            for name, content in (self.job.artifacts if is_last else NOTHING_BUILT).items():
                 path = step.target_path / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(_bytes(content))
