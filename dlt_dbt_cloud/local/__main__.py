@@ -1,7 +1,5 @@
 """The command: `python -m dlt_dbt_cloud.local --project-dir DIR -- python my_pipeline.py`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The descriptions of jobs: one that runs real dbt, and one that follows a script."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

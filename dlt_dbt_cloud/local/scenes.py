@@ -3,8 +3,6 @@
 What each one rests on is in the table of behaviours, as `scene.NAME`.
 """
 
-from __future__ import annotations
-
 import math
 from enum import Enum
 from typing import Final

@@ -1,7 +1,5 @@
 """The server: bound before anything else, ended so that nothing of it is left."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -105,7 +103,7 @@ class LocalDBTCloud:
         self._dbt = dbt
         self._api_token = api_token or f"local_{secrets.token_hex(20)}"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         self._check()
         with ExitStack() as stack:
             listening = stack.enter_context(listen(self._host, self._port))
@@ -134,7 +132,7 @@ class LocalDBTCloud:
             world.add_job(described)
         return world
 
-    def _app(self) -> WSGIApplication:
+    def _app(self) -> "WSGIApplication":
         versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
         version = next(versions, "1.11.0")
         app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)

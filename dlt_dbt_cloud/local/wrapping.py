@@ -1,7 +1,5 @@
 """Runs the wrapped command as a shell does: in the foreground, and alone with its Ctrl-C."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -42,7 +40,7 @@ class _Group:
         self._pid = 0
         self._early: list[int] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         for signum in _FORWARDED:
             signal.signal(signum, lambda number, _: self.send(number))
         return self

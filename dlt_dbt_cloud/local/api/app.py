@@ -3,8 +3,6 @@
 Those may ask who know the token: programs and people on this machine, but no page of another site.
 """
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
@@ -95,16 +93,18 @@ def _answer_errors(app: Flask, basis: BasisLog) -> None:
 class Guard:
     """Serves an application to those who ask for it by its own name, which is in its URL."""
 
-    def __init__(self, app: WSGIApplication, url: str) -> None:
+    def __init__(self, app: "WSGIApplication", url: str) -> None:
         self._app = app
         port = url.rpartition(":")[2]
         self._own = {url, f"http://127.0.0.1:{port}", f"http://localhost:{port}"}
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         """Serve one request."""
         return (self._refusal(environ) or self._app)(environ, start_response)
 
-    def _refusal(self, environ: WSGIEnvironment) -> WSGIApplication | None:
+    def _refusal(self, environ: "WSGIEnvironment") -> "WSGIApplication | None":
         if f"http://{environ.get('HTTP_HOST')}" not in self._own:
             return _refuse(421, f"This server is {' or '.join(sorted(self._own))}.")
         writes = environ["REQUEST_METHOD"] not in _SAFE_METHODS
@@ -113,7 +113,7 @@ class Guard:
         return None
 
 
-def _refuse(code: int, message: str) -> WSGIApplication:
+def _refuse(code: int, message: str) -> "WSGIApplication":
     refusal = envelopes.answer(envelopes.error(code, message))
     refusal.headers.set(*BY_NAME["any.misdirected"].header)
     return refusal

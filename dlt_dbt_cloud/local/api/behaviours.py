@@ -5,8 +5,6 @@ guess, the refusals of `strict=True`, and the table of `docs/local.md`. A line h
 basis, what the local dbt Cloud does, and the source if there is one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum

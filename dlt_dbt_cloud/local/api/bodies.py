@@ -3,8 +3,6 @@
 Fields, formats and nulls follow recorded bodies of dbt Cloud, see `tests/samples/local`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The operations of the API: each reads the request, asks the world and writes the answer."""
 
-from __future__ import annotations
-
 import mimetypes
 from collections.abc import Iterable, Mapping
 from contextlib import suppress

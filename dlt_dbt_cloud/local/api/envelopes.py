@@ -1,7 +1,5 @@
 """The envelope around every answer, and the words of refusals: jsonschema's, as on dbt Cloud."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from http import HTTPStatus

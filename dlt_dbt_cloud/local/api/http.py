@@ -4,8 +4,6 @@ One thread reads and writes all connections, so a slow or silent client costs no
 thread from when it has arrived as a whole until its answer is made.
 """
 
-from __future__ import annotations
-
 import socket
 import threading
 import time
@@ -53,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
 class HTTPServer:
     """Serves an application on a socket that listens, until it is closed."""
 
-    def __init__(self, listening: socket.socket, app: WSGIApplication) -> None:
+    def __init__(self, listening: socket.socket, app: "WSGIApplication") -> None:
         self._is_open = True
         self._map: dict[int, Any] = {}
         self._workers = _Workers(64, thread_name_prefix="local-dbt-cloud")

@@ -3,8 +3,6 @@
 Fields, formats and nulls follow recorded bodies of dbt Cloud and dbt Labs' description.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,20 +4,17 @@ dbt Cloud refuses unknown keys and wrong values, it does not ignore them. Keys t
 but that no client sends are not served.
 """
 
-from __future__ import annotations
-
 import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from werkzeug.datastructures import MultiDict
 
 from dlt_dbt_cloud.local.api.envelopes import RefusedError, invalid, typed
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 LIMIT: Final = 100
 _DELETED: Final = ("deleted", 2)

@@ -4,8 +4,6 @@ A line has the method, the path below the version of the API, and a name: that o
 `Endpoints` that serves it, or else the one that dbt Labs' description gives it.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ class Operation:
     pattern: re.Pattern[str]
 
     @classmethod
-    def read(cls, line: str) -> Operation:
+    def read(cls, line: str) -> "Operation":
         """Read a line of the table."""
         method, path, name = line.split(" ", 2)
         # A path is served with and without its last slash, and an id is a number of 64 bits.

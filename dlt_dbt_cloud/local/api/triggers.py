@@ -1,20 +1,17 @@
 """The body of a trigger request: read from JSON or a form, and checked."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
+
+from werkzeug import Request
 
 from dlt_dbt_cloud.local.api.envelopes import invalid, typed
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.state.records import Overrides
-
-if TYPE_CHECKING:
-    from werkzeug import Request
 
 CAUSE_MAX_LENGTH: Final = 255
 _LARGEST: Final = 2**63 - 1

@@ -1,7 +1,5 @@
 """What is between the clients and the application: it keeps the log, and it fails on demand."""
 
-from __future__ import annotations
-
 import re
 import threading
 import time
@@ -56,7 +54,7 @@ class _Set:
 class Wire:
     """What is between the clients and the application: it keeps the log, and it fails on demand."""
 
-    app: WSGIApplication
+    app: "WSGIApplication"
     runs: Collection[int]
     clock: Callable[[], float] = time.monotonic
     requests: deque[Request] = field(default_factory=deque)
@@ -82,7 +80,9 @@ class Wire:
                 _Set(fault, re.compile(path), method, times, until, max(self.runs, default=0))
             )
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         """Serve one request."""
         seen = _request(environ)
         found = self._take(seen)
@@ -104,7 +104,7 @@ class Wire:
                     return one
         return None
 
-    def _respond(self, fault: Fault, environ: WSGIEnvironment, path: str) -> Response | None:
+    def _respond(self, fault: Fault, environ: "WSGIEnvironment", path: str) -> Response | None:
         """Returns what the client gets, None if the connection breaks."""
         served = Response.from_app(self.app, environ, buffered=True) if fault.commits else None
         return None if fault.drops else _failure(fault, path) or served
@@ -118,7 +118,7 @@ class Wire:
                 self._logged -= len(gone.path) + len(gone.body)
 
 
-def _request(environ: WSGIEnvironment) -> Request:
+def _request(environ: "WSGIEnvironment") -> Request:
     content = environ["wsgi.input"].read()
     environ["wsgi.input"] = BytesIO(content)  # to be read again
     query = environ.get("QUERY_STRING")
@@ -150,7 +150,7 @@ def _page(code: int) -> Response:
     return Response(_HTML.format(title), code, mimetype="text/html")
 
 
-def _drop(environ: WSGIEnvironment) -> NoReturn:
+def _drop(environ: "WSGIEnvironment") -> NoReturn:
     channel = environ["waitress.client_disconnected"].__self__
     channel.cancel()
     channel.server.pull_trigger()

@@ -1,7 +1,5 @@
 """The pages: rendered here, live by a small script, and whole without it."""
 
-from __future__ import annotations
-
 import hmac
 import json
 import secrets
@@ -46,35 +44,60 @@ RUNS: Final = 30
 CAUSE: Final = "Run from the page of the local dbt Cloud"
 
 
-def with_pages(api: WSGIApplication, url: str, api_token: str, account_id: str) -> WSGIApplication:
-    """Returns an application that answers for the API and for the pages."""
-    pages = create_app(InnerApi(api, url, api_token, account_id)).wsgi_app
+class InnerApi:
+    """Calls the API of the same local dbt Cloud in the process: pages know what clients know."""
 
-    def either(environ: dict[str, Any], start_response: Any) -> Any:
-        path = environ.get("PATH_INFO", "")
-        is_page = path == "/" or path.startswith(PATHS)
-        return (pages if is_page else api)(environ, start_response)
+    def __init__(self, api: "WSGIApplication", url: str, api_token: str, account_id: str) -> None:
+        self._client = Client(api)
+        self._url = url
+        self._headers = {"Authorization": f"Token {api_token}"}
+        self._root = f"/api/v2/accounts/{account_id}"
 
-    return either
+    def jobs(self) -> list[dict[str, Any]]:
+        """Returns the jobs."""
+        return list(self._data("/jobs/"))
 
+    def runs(self) -> Iterator[DBTCloudRun]:
+        """Yields the last runs, the newest first."""
+        related = '["trigger", "job"]'
+        runs = self._data("/runs/", order_by="-id", limit=RUNS, include_related=related)
+        return map(DBTCloudRun, runs)
 
-def create_app(api: InnerApi) -> Flask:
-    """Returns the pages over an API."""
-    app = Flask("dlt_dbt_cloud.local.pages", static_folder=None)
-    views = Pages(api)
-    app.before_request(views.check)
-    app.after_request(_protected)
-    app.register_error_handler(HTTPException, views.refused)
-    app.register_error_handler(DBTCloudHTTPException, views.not_found)
-    for path, view in (
-        ("/", views.index),
-        ("/deploy/<int:_account>/projects/<int:_project>/runs/<int:run_id>/", views.run),
-        ("/pages/files/<name>", views.file),
-    ):
-        app.add_url_rule(path, view.__name__, view)
-    app.add_url_rule("/pages/jobs/<int:job_id>/run", "trigger", views.trigger, methods=["POST"])
-    app.add_url_rule("/pages/runs/<int:run_id>/cancel", "cancel", views.cancel, methods=["POST"])
-    return app
+    def run(self, run_id: int) -> DBTCloudRun:
+        """Returns a run, with its nodes once it has finished."""
+        found = DBTCloudRun(self._data(f"/runs/{run_id}/", include_related=json.dumps(RELATED)))
+        if found.is_complete:
+            run_program(read_nodes(Blocking(), self, found, iter(())))
+        return found
+
+    def trigger(self, job_id: int) -> DBTCloudRun:
+        """Triggers a job."""
+        return DBTCloudRun(self._data(f"/jobs/{job_id}/run/", "POST", {"cause": CAUSE}))
+
+    def cancel(self, run_id: int) -> None:
+        """Cancels a run."""
+        self._data(f"/runs/{run_id}/cancel/", "POST")
+
+    def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
+        """Returns an artifact, as `RunsApi` does."""
+        return json.loads(self._text(f"/runs/{run_id}/artifacts/{path}", step=step))
+
+    def _data(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> Any:
+        return json.loads(self._text(path, method, body, **query))["data"]
+
+    def _text(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> str:
+        query = {name: value for name, value in query.items() if value is not None}
+        answer = self._client.open(
+            self._root + path,
+            base_url=self._url,
+            method=method,
+            json=body,
+            query_string=query,
+            headers=self._headers,
+        )
+        if answer.status_code != HTTPStatus.OK:
+            raise DBTCloudHTTPException(answer.status, url=path, status_code=answer.status_code)
+        return answer.get_data(as_text=True)
 
 
 class Pages:
@@ -132,62 +155,39 @@ class Pages:
         return render_template(template, form_token=self._form_token, **values)
 
 
+def with_pages(
+    api: "WSGIApplication", url: str, api_token: str, account_id: str
+) -> "WSGIApplication":
+    """Returns an application that answers for the API and for the pages."""
+    pages = create_app(InnerApi(api, url, api_token, account_id)).wsgi_app
+
+    def either(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        is_page = path == "/" or path.startswith(PATHS)
+        return (pages if is_page else api)(environ, start_response)
+
+    return either
+
+
+def create_app(api: InnerApi) -> Flask:
+    """Returns the pages over an API."""
+    app = Flask("dlt_dbt_cloud.local.pages", static_folder=None)
+    views = Pages(api)
+    app.before_request(views.check)
+    app.after_request(_protected)
+    app.register_error_handler(HTTPException, views.refused)
+    app.register_error_handler(DBTCloudHTTPException, views.not_found)
+    for path, view in (
+        ("/", views.index),
+        ("/deploy/<int:_account>/projects/<int:_project>/runs/<int:run_id>/", views.run),
+        ("/pages/files/<name>", views.file),
+    ):
+        app.add_url_rule(path, view.__name__, view)
+    app.add_url_rule("/pages/jobs/<int:job_id>/run", "trigger", views.trigger, methods=["POST"])
+    app.add_url_rule("/pages/runs/<int:run_id>/cancel", "cancel", views.cancel, methods=["POST"])
+    return app
+
+
 def _protected(response: Response) -> Response:
     response.headers.update(_HEADERS)
     return response
-
-
-class InnerApi:
-    """Calls the API of the same local dbt Cloud in the process: pages know what clients know."""
-
-    def __init__(self, api: WSGIApplication, url: str, api_token: str, account_id: str) -> None:
-        self._client = Client(api)
-        self._url = url
-        self._headers = {"Authorization": f"Token {api_token}"}
-        self._root = f"/api/v2/accounts/{account_id}"
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """Returns the jobs."""
-        return list(self._data("/jobs/"))
-
-    def runs(self) -> Iterator[DBTCloudRun]:
-        """Yields the last runs, the newest first."""
-        related = '["trigger", "job"]'
-        runs = self._data("/runs/", order_by="-id", limit=RUNS, include_related=related)
-        return map(DBTCloudRun, runs)
-
-    def run(self, run_id: int) -> DBTCloudRun:
-        """Returns a run, with its nodes once it has finished."""
-        found = DBTCloudRun(self._data(f"/runs/{run_id}/", include_related=json.dumps(RELATED)))
-        if found.is_complete:
-            run_program(read_nodes(Blocking(), self, found, iter(())))
-        return found
-
-    def trigger(self, job_id: int) -> DBTCloudRun:
-        """Triggers a job."""
-        return DBTCloudRun(self._data(f"/jobs/{job_id}/run/", "POST", {"cause": CAUSE}))
-
-    def cancel(self, run_id: int) -> None:
-        """Cancels a run."""
-        self._data(f"/runs/{run_id}/cancel/", "POST")
-
-    def get_artifact(self, run_id: int, path: str, *, step: int | None = None) -> Any:
-        """Returns an artifact, as `RunsApi` does."""
-        return json.loads(self._text(f"/runs/{run_id}/artifacts/{path}", step=step))
-
-    def _data(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> Any:
-        return json.loads(self._text(path, method, body, **query))["data"]
-
-    def _text(self, path: str, method: str = "GET", body: Any = None, **query: Any) -> str:
-        query = {name: value for name, value in query.items() if value is not None}
-        answer = self._client.open(
-            self._root + path,
-            base_url=self._url,
-            method=method,
-            json=body,
-            query_string=query,
-            headers=self._headers,
-        )
-        if answer.status_code != HTTPStatus.OK:
-            raise DBTCloudHTTPException(answer.status, url=path, status_code=answer.status_code)
-        return answer.get_data(as_text=True)

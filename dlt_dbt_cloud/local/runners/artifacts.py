@@ -1,7 +1,5 @@
 """The artifacts of a run: the files in the target folders of its steps, and no others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

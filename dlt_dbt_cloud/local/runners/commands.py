@@ -1,7 +1,5 @@
 """The steps of a job as commands of dbt, and nothing else: there is never a shell."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ class Command:
     after: int
 
     @classmethod
-    def parse(cls, text: str) -> Command:
+    def parse(cls, text: str) -> "Command":
         """Read a step.
 
         Raises:

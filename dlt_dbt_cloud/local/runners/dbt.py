@@ -1,7 +1,5 @@
 """A run of real dbt: its steps, one after the other, each a process with folders of its own."""
 
-from __future__ import annotations
-
 import math
 import signal
 import subprocess

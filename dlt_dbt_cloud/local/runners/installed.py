@@ -1,7 +1,5 @@
 """Finds the dbt that runs the steps: in this Python, on PATH, or where a job says. Calls it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

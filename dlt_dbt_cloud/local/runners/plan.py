@@ -3,8 +3,6 @@
 The environment is that of the server, with the job's own over it, and what dbt Cloud tells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

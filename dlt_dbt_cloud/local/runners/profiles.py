@@ -1,7 +1,5 @@
 """The dbt project and profile of a job: found, checked before anything runs, derived for a run."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What runs share of a dbt project: its version, its packages, and what dbt has parsed of it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

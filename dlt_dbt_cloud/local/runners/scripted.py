@@ -1,7 +1,5 @@
 """A run without dbt: it follows the script of its job, look by look or by the clock."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any, Final

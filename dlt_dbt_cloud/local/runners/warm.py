@@ -1,7 +1,5 @@
 """The local dbt Cloud's side of its warm dbt: starts helpers, and has them fork for steps."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import signal

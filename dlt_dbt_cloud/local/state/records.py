@@ -4,8 +4,6 @@ Plain records, named as in the API. What they look like as JSON is the business 
 how they come to change is the business of `world`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -97,9 +95,9 @@ class Job:
     environment_id: int
     created_at: datetime
     described: DBTJob | ScriptedJob
-    queue: list[Run] = field(default_factory=list)
+    queue: "list[Run]" = field(default_factory=list)
     """The runs that are not complete, in order of arrival. Only the first one runs."""
-    runs: list[Run] = field(default_factory=list)
+    runs: "list[Run]" = field(default_factory=list)
     failure_count: int = 0
     """How many runs have failed in a row."""
     deactivated: bool = False
@@ -132,7 +130,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """The commands that a failing step kept from running."""
-    retried_run: Run | None = None
+    retried_run: "Run | None" = None
     artifacts_saved: bool = False
     execution: Execution = field(init=False, repr=False)
 

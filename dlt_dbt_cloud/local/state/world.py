@@ -1,7 +1,5 @@
 """The world of one local dbt Cloud: an account, its jobs, their runs and their queues."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import shutil
@@ -59,7 +57,7 @@ class World:
     """
 
     folder: Path
-    execution: Callable[[World, Run], Execution]
+    execution: "Callable[[World, Run], Execution]"
     cancel_grace: float
     clock: Callable[[], float]
     dbt: WarmDBT
