@@ -1,4 +1,4 @@
-"""What goes wrong on the wire when a test asks for it, and what a test can read of the wire."""
+"""Faults on the wire that a test sets, and the requests that a test can read."""
 
 from dataclasses import dataclass
 

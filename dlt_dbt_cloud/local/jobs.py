@@ -120,17 +120,17 @@ class DBTJob:
 class ScriptedJob:
     """A job whose runs follow a script, one at a time as those of every job.
 
-    A client that asks for a run (alone or in a list) sees the next of its `statuses`, and the
-    last one ever after. With pairs of seconds and status a run goes by the time since it began
-    instead: `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
+    Each time a client reads a run, alone or in a list, the run has the next of its `statuses`. The
+    last one stays. With pairs of seconds and status a run follows the time since it began instead:
+    `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
 
     Attributes:
         name: What the job is called.
         statuses: The status at each poll, or pairs of seconds and status.
-        status_message: What a run that ends says about its end.
+        status_message: The `status_message` of a finished run.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
-        artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
+        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. By default
             a `run_results.json` without results. They are those of the last step; the others have
             such results. With none, `{}`, a run has no artifacts, `data: null`, and a client that
             explains a failure waits some seconds for them.
@@ -168,7 +168,7 @@ class ScriptedJob:
 
     @property
     def is_timed(self) -> bool:
-        """Whether a run goes by seconds, not by polls."""
+        """Whether a run follows the time, not the polls."""
         return any(isinstance(status, Sequence) for status in self.statuses)
 
     def script(self) -> list[tuple[float, Any]]:

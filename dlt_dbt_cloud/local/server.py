@@ -1,4 +1,4 @@
-"""The server: bound before anything else, ended so that nothing of it is left."""
+"""The server: it binds its port before anything else, and leaves nothing behind at the end."""
 
 import secrets
 import time
@@ -46,8 +46,7 @@ class LocalDBTCloud:
 
     Args:
         project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
-        jobs: More jobs, the first one is the one that the credentials are for if there is no
-            `project_dir`.
+        jobs: More jobs. Without a `project_dir`, the credentials are for the first one.
         host: Where to listen. Beyond this machine, such as on `0.0.0.0` in a container, only with a
             `plain_http_host`.
         plain_http_host: The name by which other machines reach it. They send the token over plain
@@ -58,12 +57,12 @@ class LocalDBTCloud:
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
             deleted at the end.
         keep_runs: How many finished runs keep their logs and artifacts there.
-        strict: Refuse each request that rests on a guess: with 501, and with what is guessed.
-        cancel_grace: Seconds that dbt gets to end after each of SIGINT and SIGTERM.
-        clock: Seconds, for scripted jobs and faults that go by them.
-        virtual_time: Whether waiting takes no time: whoever finds this local dbt Cloud in its
-            environment puts the clock of scripted jobs and faults forward instead. For scripted
-            jobs alone: dbt takes real time.
+        strict: Whether to refuse requests that rest on a guess, with 501 and the guess.
+        cancel_grace: Seconds that dbt has to end after each of SIGINT and SIGTERM.
+        clock: The time in seconds, for scripted jobs and faults that depend on it.
+        virtual_time: Whether waiting takes no time: instead of sleeping, a client that finds this
+            local dbt Cloud in its environment moves the clock of scripted jobs and faults forward.
+            For scripted jobs alone: dbt takes real time.
         dbt: A warm dbt that several servers share, one after the other.
 
     Raises:
@@ -215,16 +214,16 @@ class LocalDBTCloud:
                 triggers, `/runs/$` for lists and `/runs/[0-9]+/$` for polls.
             method: Only requests of this method.
             times: How many of them.
-            seconds: Instead of `times`, all of them until so long from now.
+            seconds: Instead of `times`, how long all of them fail.
         """
         self._wire.fail_next(fault, path, method, times, seconds)
 
     def play(self, scene: Scene | str, *, seconds: float | None = None) -> None:
-        """Set a scene: a situation of dbt Cloud that is hard to come by.
+        """Set a scene: a situation of dbt Cloud that is hard to reproduce.
 
         Args:
             scene: Its name, see `Scene`.
-            seconds: How long it lasts, for an outage and a slow API.
+            seconds: How long an outage or a slow API lasts.
 
         Raises:
             ValueError: There is no such scene.

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 2**20
 MAX_HEADERS: Final = 2**15
 _PATIENCE: Final = 20.0
-"""Seconds that a client gets to send a request, or to send the next one."""
+"""Seconds that a client has to send a request, or to start the next one."""
 _PAUSE: Final = 5
-"""Seconds between two looks for those who take longer."""
+"""Seconds between two checks for clients that take longer."""
 
 
 def listen(host: str, port: int) -> socket.socket:

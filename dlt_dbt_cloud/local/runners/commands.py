@@ -7,7 +7,7 @@ from typing import Final
 
 _RETRYABLE: Final = "build clone compile retry run run-operation seed snapshot test"
 RETRYABLE: Final = frozenset({*_RETRYABLE.split(), "docs generate"})
-"""What `dbt retry` takes up again."""
+"""The commands that `dbt retry` can retry."""
 _THREADS: Final = RETRYABLE | {"parse", "show", "source freshness", "source snapshot-freshness"}
 COMMANDS: Final = _THREADS | {"clean", "debug", "deps", "list", "ls"}
 _GROUPS: Final = frozenset({"docs", "source"})

@@ -27,7 +27,7 @@ from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 FAILED: Final = "dbt command failed"
 _PAUSE: Final = 0.1
 _LOCK_PATIENCE: Final = 5.0
-"""Seconds in which whoever has the database open may close it."""
+"""Seconds to wait for another process to close the database."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class DBTExecution(Execution):
     job: DBTJob
     _thread: threading.Thread | None = None
     _ending: tuple[Status, str] | None = None
-    """How the run ends where it isn't left to dbt: cancelled by a user, timed out."""
+    """How the run ends if dbt doesn't decide it: cancelled by a user, timed out."""
     _deadline: float = math.inf
 
     def begin(self) -> None:
@@ -54,7 +54,7 @@ class DBTExecution(Execution):
         self._ending = self._ending or (Status.CANCELLED, status_message)
 
     def retry_refusal(self) -> str | None:
-        """Say why `dbt retry` can't take the failed run up."""
+        """Say why `dbt retry` can't retry the run."""
         step = self.run.failed_step
         if step is None or step.command is None or step.target_path is None:
             return "RETRY_NO_RUN_RESULTS"
@@ -167,7 +167,7 @@ class DBTExecution(Execution):
 
     def _is_over(self) -> bool:
         if time.monotonic() >= self._deadline and not self._ending:
-            self._ending = Status.CANCELLED, _timed_out(self._timeout)
+            self._ending = Status.CANCELLED, timed_out(self._timeout)
         return self._ending is not None
 
     def _call(self, call: Call) -> int:
@@ -198,7 +198,7 @@ class DBTExecution(Execution):
             process.signal_group(signal.SIGKILL)  # whatever dbt left behind
 
 
-def _timed_out(seconds: int) -> str:
+def timed_out(seconds: int) -> str:
     """Say what dbt Cloud says of a run that took too long."""
     return (
         f"This run timed out after running for {humanized(timedelta(seconds=seconds))}, "

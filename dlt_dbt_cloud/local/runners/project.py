@@ -41,8 +41,8 @@ def has_packages(project_dir: Path) -> bool:
 class Packages:
     """The installed packages of a project: one run installs them, any number reads them.
 
-    The lock is a file that all local dbt Clouds on this machine see. In it stands what the packages
-    were that the last `dbt deps` has installed.
+    The lock is a file that all local dbt Clouds on this machine see. It holds a digest of what the
+    last `dbt deps` has installed.
     """
 
     def __init__(self, project_dir: Path) -> None:
@@ -51,10 +51,10 @@ class Packages:
 
     @contextmanager
     def locked(self, *, is_install: bool) -> Iterator[bool]:
-        """Yield True if the packages are this run's to install, or to read.
+        """Yield True if this run may install the packages, or read them.
 
-        It is False as long as other runs keep it from that. In a project that can't be written to
-        nobody installs anything.
+        It is False as long as other runs prevent that. In a project that can't be written to nobody
+        installs anything.
         """
         if not has_packages(self._project_dir):
             yield True
@@ -72,7 +72,7 @@ class Packages:
 
     @property
     def are_installed(self) -> bool:
-        """Whether the last installation is what the project asks for."""
+        """Whether the last installation is what the project requires."""
         try:
             return self._place.read_text(encoding="utf-8") == self._wanted()
         except OSError:
@@ -102,7 +102,7 @@ def _lock(file: int, *, is_shared: bool) -> bool:
 
 
 def kept(job: DBTJob) -> Path | None:
-    """Find what dbt has parsed for a job, or else for whoever called it in the project.
+    """Find what dbt has parsed for a job, or else for a person who called it in the project.
 
     Whether it still fits is for dbt to say: it parses what has changed, and all of it if anything
     else is different.

@@ -1,4 +1,4 @@
-"""A run without dbt: it follows the script of its job, look by look or by the clock."""
+"""A run without dbt: it follows the script of its job, poll by poll or by the clock."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)
 
 @dataclass
 class ScriptedExecution(Execution):
-    """Carries out one run of a `ScriptedJob`, whenever a client looks at it."""
+    """Carries out one run of a `ScriptedJob`: it moves on whenever a client reads it."""
 
     world: World
     run: Run
@@ -27,7 +27,7 @@ class ScriptedExecution(Execution):
         self._began_at = self.world.clock()
 
     def looked_at(self) -> None:
-        """Go on in the script."""
+        """Move on in the script."""
         self._looks += 1
         passed = self.world.clock() - self._began_at if self.job.is_timed else self._looks
         reached = [status for start, status in self.job.script() if start <= passed]

@@ -23,7 +23,7 @@ class Execution:
         raise NotImplementedError
 
     def looked_at(self) -> None:
-        """A client asked for the run, which may take its own time all the same."""
+        """A client has read the run. Only a scripted one moves on by that."""
 
     def cancel(self, status_message: str) -> None:
         """End the run as cancelled, now or soon."""
@@ -39,7 +39,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a trigger asks for beside its cause. None is "as the job says"."""
+    """What a trigger requests beside its cause. None is "as the job says"."""
 
     git_branch: str | None = None
     git_sha: str | None = None
@@ -69,7 +69,7 @@ class Trigger:
 
 @dataclass
 class Step:
-    """One step of a run. Its logs are dbt's own files, read when they are asked for."""
+    """One step of a run. Its logs are dbt's own files, read for each answer."""
 
     id: int
     index: int
@@ -146,7 +146,7 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether it has finished, with whatever status."""
         return self.status >= Status.SUCCESS
 
     @property

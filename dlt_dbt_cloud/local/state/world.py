@@ -47,7 +47,7 @@ class World:
     Attributes:
         folder: Where the runs keep their files.
         execution: Prepares to carry out a run.
-        cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
+        cancel_grace: Seconds that a cancelled dbt has to end before it is killed.
         clock: Seconds, for scripted jobs that go by them.
         dbt: Carries out the calls of dbt.
         keep_runs: How many finished runs keep their logs and artifacts.
@@ -73,8 +73,8 @@ class World:
 
     def __post_init__(self) -> None:
         self._ids = {name: itertools.count(first) for name, first in _FIRST_ID.items()}
-        # From the clock, in milliseconds: a run has the id of no run of an earlier server, be it in
-        # a folder that is kept or in a table of results.
+        # From the clock, in milliseconds: no run has the id of a run of an earlier server, which a
+        # kept folder or a table of results may still have.
         self._ids["run"] = itertools.count(_FIRST_ID["run"] + int(utc_now().timestamp() * 1000))
         self._finished: deque[Run] = deque()
         self._projects = defaultdict[str, int](self._ids["project"].__next__)
@@ -94,7 +94,7 @@ class World:
     def enqueue(
         self, job: Job, cause: str, overrides: Overrides, retried_run: Run | None = None
     ) -> Run:
-        """Create a run of a job. Nothing tells a trigger from its repetition, as on dbt Cloud."""
+        """Create a run of a job. A repeated trigger creates another one, as on dbt Cloud."""
         with self.lock:
             now, run_id = utc_now(), next(self._ids["run"])
             category = "rerun" if retried_run else "api"
@@ -118,7 +118,7 @@ class World:
                     run.execution.begin()
 
     def retry(self, run: Run) -> Run:
-        """Create the run that takes up a failed one where it failed."""
+        """Create the run that continues a failed one where it failed."""
         return self.enqueue(run.job, f"Retry of run {run.id}", run.trigger.overrides, run)
 
     def retry_refusal(self, run: Run) -> str | None:
@@ -138,9 +138,9 @@ class World:
                 run.execution.cancel(status_message)
 
     def look_at(self, runs: Sequence[Run]) -> None:
-        """Tell runs that a client asks for them: scripted ones go on by that.
+        """Note that a client reads runs: scripted ones move on by that.
 
-        Who asks for a run that waits looks at the one that it waits for.
+        A read of a queued run counts for the run that it waits for.
         """
         for run in runs:
             if not run.is_complete:
