@@ -138,8 +138,9 @@ class Pages:
 
     def file(self, name: str) -> AnyResponse:
         """Sends a style sheet or the script."""
-        path = STYLE_SHEET if name == "page.css" else FILES / name
-        return send_from_directory(path.parent, path.name)
+        if name == "page.css":
+            return send_from_directory(STYLE_SHEET.parent, STYLE_SHEET.name)
+        return send_from_directory(FILES, name)
 
     def refused(self, error: HTTPException) -> tuple[str, int]:
         """Shows why a request is refused."""
