@@ -151,9 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--port", type=int, default=0, help="port to listen on (any free one)")
     add("--api-token", metavar="TOKEN", help="token that clients must send (a random one)")
-    add(
-        "--runs-dir", metavar="DIR", help="folder for logs and artifacts (in the project's target/)"
-    )
+    add("--runs-dir", metavar="DIR", help="folder of logs and artifacts (in the project's target/)")
     add("--strict", action="store_true", help="refuse what rests on a guess, with 501")
     add("--fidelity", action="version", version=table(), help="print what is known and guessed")
     add("--open", action="store_true", help="open the page of jobs and runs in a browser")
