@@ -1,7 +1,5 @@
 """The command: `python -m dlt_dbt_cloud.local --project-dir DIR -- python my_pipeline.py`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil
@@ -9,6 +7,7 @@ import signal
 import sys
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -18,6 +17,7 @@ try:
     from dlt_dbt_cloud.local.config import jobs_from_toml
     from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
     from dlt_dbt_cloud.local.jobs import DBTJob
+    from dlt_dbt_cloud.local.runners.project import OWN
     from dlt_dbt_cloud.local.server import LocalDBTCloud
     from dlt_dbt_cloud.local.wrapping import wrap
 except ImportError as error:
@@ -33,8 +33,6 @@ dlt_dbt_cloud uses no other dbt Cloud under the command: a job that does not exi
 by the first one. Without a command it serves until Ctrl-C, and prints the lines for
 .dlt/secrets.toml.
 """
-
-
 _KEPT_RUNS: Final = 100
 
 
@@ -97,11 +95,9 @@ def _kept_runs(project_dir: str | None) -> Path | None:
     """
     if not project_dir or not (Path(project_dir) / "dbt_project.yml").is_file():
         return None
-    folder = Path(project_dir) / "target" / "local_dbt_cloud" / "runs"
-    try:
+    folder = Path(project_dir) / OWN / "runs"
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
     if not os.access(folder, os.W_OK):
         return None
     for old in sorted(folder.iterdir())[:-_KEPT_RUNS]:
@@ -155,9 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--port", type=int, default=0, help="port to listen on (any free one)")
     add("--api-token", metavar="TOKEN", help="token that clients must send (a random one)")
-    add(
-        "--runs-dir", metavar="DIR", help="folder for logs and artifacts (in the project's target/)"
-    )
+    add("--runs-dir", metavar="DIR", help="folder of logs and artifacts (in the project's target/)")
     add("--strict", action="store_true", help="refuse what rests on a guess, with 501")
     add("--fidelity", action="version", version=table(), help="print what is known and guessed")
     add("--open", action="store_true", help="open the page of jobs and runs in a browser")

@@ -1,7 +1,5 @@
 """Jobs that are described in a TOML file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What can go wrong with a local dbt Cloud before it serves anything."""
 
-from __future__ import annotations
-
 from dlt_dbt_cloud.exceptions import DBTCloudException
 
 

@@ -9,15 +9,15 @@ It imports nothing until a fixture is used: pytest imports it in every project.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlt_dbt_cloud import local
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dlt_dbt_cloud.local import DBTJob, LocalDBTCloud, ScriptedJob
     from dlt_dbt_cloud.local.runners.warm import WarmDBT
 
 _MARKER = """local_dbt_cloud(*jobs, real_time=False): \
@@ -30,23 +30,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def local_dbt_cloud_jobs(request: pytest.FixtureRequest) -> Sequence[DBTJob | ScriptedJob]:
+def local_dbt_cloud_jobs(
+    request: pytest.FixtureRequest,
+) -> Sequence[local.DBTJob | local.ScriptedJob]:
     """The jobs of `local_dbt_cloud`: those of the marker, or one that succeeds without dbt.
 
     Override it with your own.
     """
-    from dlt_dbt_cloud.local import ScriptedJob  # noqa: PLC0415  # see the module
-
-    return _marked(request).args or (ScriptedJob(),)
+    return _marked(request).args or (local.ScriptedJob(),)
 
 
 @pytest.fixture
 def local_dbt_cloud(
-    local_dbt_cloud_jobs: Sequence[DBTJob | ScriptedJob],
+    local_dbt_cloud_jobs: Sequence[local.DBTJob | local.ScriptedJob],
     local_dbt_cloud_dbt: WarmDBT,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[LocalDBTCloud]:
+) -> Iterator[local.LocalDBTCloud]:
     """A local dbt Cloud that the pipelines of the test find in their configuration.
 
     For the time of the test it wins over all settings, also over those of a pipeline's section in
@@ -55,19 +55,16 @@ def local_dbt_cloud(
     With scripted jobs alone, waiting takes no time: a test with retries of minutes is over at once.
     `@pytest.mark.local_dbt_cloud(real_time=True)` lets it take time.
     """
-    from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob  # noqa: PLC0415  # see the module
-
-    is_scripted = all(isinstance(job, ScriptedJob) for job in local_dbt_cloud_jobs)
+    is_scripted = all(isinstance(job, local.ScriptedJob) for job in local_dbt_cloud_jobs)
     is_virtual = is_scripted and not _marked(request).kwargs.get("real_time", False)
-    cloud = LocalDBTCloud(
+    cloud = local.LocalDBTCloud(
         jobs=local_dbt_cloud_jobs, virtual_time=is_virtual, dbt=local_dbt_cloud_dbt
     )
-    with _found(cloud, monkeypatch):
-        yield cloud
+    yield from _found(cloud, monkeypatch)
 
 
 @pytest.fixture
-def local_dbt_cloud_project() -> str | Path | DBTJob:
+def local_dbt_cloud_project() -> str | Path | local.DBTJob:
     """The dbt project of `local_dbt_cloud_with_dbt`, a folder or a `DBTJob`. Override it."""
     pytest.fail(
         "Override the fixture `local_dbt_cloud_project`: return the folder of your dbt project, or"
@@ -77,19 +74,16 @@ def local_dbt_cloud_project() -> str | Path | DBTJob:
 
 @pytest.fixture
 def local_dbt_cloud_with_dbt(
-    local_dbt_cloud_project: str | Path | DBTJob,
+    local_dbt_cloud_project: str | Path | local.DBTJob,
     local_dbt_cloud_dbt: WarmDBT,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[LocalDBTCloud]:
+) -> Iterator[local.LocalDBTCloud]:
     """A local dbt Cloud that runs a dbt project for real, found like `local_dbt_cloud`.
 
     Each test has a new one. The dbt behind them stays warm for the session.
     """
-    from dlt_dbt_cloud.local import LocalDBTCloud  # noqa: PLC0415  # see the module
-
-    cloud = LocalDBTCloud(local_dbt_cloud_project, dbt=local_dbt_cloud_dbt)
-    with _found(cloud, monkeypatch):
-        yield cloud
+    cloud = local.LocalDBTCloud(local_dbt_cloud_project, dbt=local_dbt_cloud_dbt)
+    yield from _found(cloud, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -102,12 +96,13 @@ def local_dbt_cloud_dbt() -> Iterator[WarmDBT]:
     dbt.close()
 
 
-@contextmanager
-def _found(cloud: LocalDBTCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _found(
+    cloud: local.LocalDBTCloud, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[local.LocalDBTCloud]:
     with cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
-        yield
+        yield cloud
 
 
 def _marked(request: pytest.FixtureRequest) -> Any:

@@ -1,7 +1,5 @@
 """A temporary folder that doesn't outlive the process, however that ends."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,28 +1,25 @@
 """The descriptions of jobs: one that runs real dbt, and one that follows a script."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.runners.installed import DBT, find_dbt
-from dlt_dbt_cloud.local.runners.profiles import Finder, Profile, environment
+from dlt_dbt_cloud.local.runners.profiles import Finder, Profile
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
-NO_RESULTS: Final[Mapping[str, Any]] = {
-    "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
-    "results": [],
-    "elapsed_time": 0.0,
-    "args": {},
+NOTHING_BUILT: Final[Mapping[str, Any]] = {
+    "run_results.json": {
+        "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
+        "results": [],
+        "elapsed_time": 0.0,
+        "args": {},
+    }
 }
 
 
@@ -108,11 +105,11 @@ class DBTJob:
         """What finds the profile."""
         profiles_dir = None if self.profiles_dir is None else Path(self.profiles_dir)
         project_dir, cwd = Path(self.project_dir), Path(self.cwd)
-        return Finder(project_dir, profiles_dir, self.target, cwd, environment(self.env))
+        return Finder(project_dir, profiles_dir, self.target, cwd, {**os.environ, **self.env})
 
     def installed(self) -> DBT:
         """Find the dbt that runs the steps."""
-        return find_dbt(None if self.dbt is None else str(self.dbt))
+        return find_dbt(self.dbt)
 
     def dbt_version(self) -> str:
         """Find the version of that dbt."""
@@ -123,17 +120,17 @@ class DBTJob:
 class ScriptedJob:
     """A job whose runs follow a script, one at a time as those of every job.
 
-    A client that asks for a run (alone or in a list) sees the next of its `statuses`, and the
-    last one ever after. With pairs of seconds and status a run goes by the time since it began
-    instead: `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
+    Each time a client reads a run, alone or in a list, the run has the next of its `statuses`. The
+    last one stays. With pairs of seconds and status a run follows the time since it began instead:
+    `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
 
     Attributes:
         name: What the job is called.
-        statuses: The status at each look, or pairs of seconds and status.
-        status_message: What a run that ends says about its end.
+        statuses: The status at each poll, or pairs of seconds and status.
+        status_message: The `status_message` of a finished run.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
-        artifacts: The artifacts of a run that has ended, by path: text, bytes, or JSON. By default
+        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. By default
             a `run_results.json` without results. They are those of the last step; the others have
             such results. With none, `{}`, a run has no artifacts, `data: null`, and a client that
             explains a failure waits some seconds for them.
@@ -147,7 +144,7 @@ class ScriptedJob:
     status_message: str | None = None
     steps: Sequence[str] = ("dbt build",)
     logs: str = "This run follows a script."
-    artifacts: Mapping[str, Any] = field(default_factory=lambda: {"run_results.json": NO_RESULTS})
+    artifacts: Mapping[str, Any] = field(default_factory=lambda: NOTHING_BUILT)
     retry_not_supported_reason: str | None = None
     timeout_seconds: int = 0
     generate_docs: bool = False
@@ -162,8 +159,7 @@ class ScriptedJob:
         Raises:
             LocalDBTCloudException: A status is none of dbt Cloud's.
         """
-        for entry in self.statuses:
-            status = entry[1] if _is_pair(entry) else entry
+        for _, status in self.script():
             if status not in list(Status):
                 raise LocalDBTCloudException(
                     f"The job {self.name!r} has the status {status!r}. There are "
@@ -172,16 +168,14 @@ class ScriptedJob:
 
     @property
     def is_timed(self) -> bool:
-        """Whether a run goes by seconds, not by looks."""
-        return any(_is_pair(status) for status in self.statuses)
+        """Whether a run follows the time, not the polls."""
+        return any(isinstance(status, Sequence) for status in self.statuses)
 
-    def script(self) -> list[tuple[float, int]]:
-        """The statuses of a run, each with the look or the second that it begins with."""
+    def script(self) -> list[tuple[float, Any]]:
+        """The statuses of a run, each with the poll or the second that it begins with."""
         return [
-            (entry[0], int(entry[1])) if _is_pair(entry) else (look, entry)
+            (entry[0], entry[1])
+            if isinstance(entry, Sequence) and len(entry) == 2  # noqa: PLR2004  # a pair
+            else (look, entry)
             for look, entry in enumerate(self.statuses, start=1)
         ]
-
-
-def _is_pair(entry: int | Sequence[float]) -> TypeIs[Sequence[float]]:
-    return isinstance(entry, Sequence) and len(entry) == 2  # noqa: PLR2004  # a pair

@@ -1,16 +1,16 @@
-"""Situations of dbt Cloud that a test asks for by name, see `LocalDBTCloud.play`.
+"""Situations of dbt Cloud that a test plays by name, see `LocalDBTCloud.play`.
 
 What each one rests on is in the table of behaviours, as `scene.NAME`.
 """
 
-from __future__ import annotations
-
+import math
 from enum import Enum
 from typing import Final
 
 from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.faults import Fault
 from dlt_dbt_cloud.local.jobs import ScriptedJob
+from dlt_dbt_cloud.local.runners.dbt import timed_out
 from dlt_dbt_cloud.local.state.world import World
 
 _OUTAGE: Final = 38 * 60.0
@@ -27,21 +27,17 @@ class Scene(str, Enum):
     TIMED_OUT = "timed_out"
     """The next run times out after 24 h."""
     CAPACITY = "capacity"
-    """The next run is cancelled before it starts, for want of capacity."""
+    """The next run is cancelled before it starts, for lack of capacity."""
     STUCK_QUEUE = "stuck_queue"
-    """The next run stays queued, and with it those of its job that come later."""
+    """The next run stays queued, and later runs of its job stay behind it."""
     OUTAGE = "outage"
-    """Every request fails, for 38 minutes or for as long as is said."""
+    """Every request fails, for 38 minutes or the given time."""
     SLOW_API = "slow_api"
-    """Every answer takes 5 s, for as long as is said."""
+    """Every answer takes 5 s, for the given time."""
 
 
 _SCRIPTS: Final = {
-    Scene.TIMED_OUT: ScriptedJob(
-        statuses=(1, 3, 30),
-        status_message="This run timed out after running for 1 day, which exceeded the configured "
-        "timeout of 86400 seconds.",
-    ),
+    Scene.TIMED_OUT: ScriptedJob(statuses=(1, 3, 30), status_message=timed_out(24 * 60 * 60)),
     Scene.CAPACITY: ScriptedJob(
         statuses=(1, 30),
         status_message="This run was canceled after waiting 10 minutes to start due to capacity.",
@@ -61,6 +57,6 @@ def play(scene: Scene, world: World, wire: Wire, seconds: float | None) -> None:
         for job in world.jobs.values():
             job.failure_count = _FAILURES - 1
     elif scene is Scene.OUTAGE:
-        wire.fail_next(Fault.answer(504, html=True), "", None, 0, seconds or _OUTAGE)
+        wire.fail_next(Fault.answer(504, html=True), seconds=seconds or _OUTAGE)
     else:
-        wire.fail_next(Fault.slow(5.0), "", None, 0, float("inf") if seconds is None else seconds)
+        wire.fail_next(Fault.slow(5.0), seconds=math.inf if seconds is None else seconds)

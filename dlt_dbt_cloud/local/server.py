@@ -1,19 +1,16 @@
-"""The server: bound before anything else, ended so that nothing of it is left."""
-
-from __future__ import annotations
+"""The server: it binds its port before anything else, and leaves nothing behind at the end."""
 
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from dlt.common.exceptions import MissingDependencyException
 
 try:
-    from dlt_dbt_cloud.local.api.app import create_app
+    from dlt_dbt_cloud.local.api.app import Guard, create_app
     from dlt_dbt_cloud.local.api.http import HTTPServer, listen
 except ModuleNotFoundError as e:
     raise MissingDependencyException("a local dbt Cloud", ["dlt-dbt-cloud[local]"]) from e
@@ -21,26 +18,23 @@ except ModuleNotFoundError as e:
 from dlt_dbt_cloud._io.clock import VirtualClock
 from dlt_dbt_cloud._settings.checks import PLAIN_HTTP_HOST, is_loopback
 from dlt_dbt_cloud._settings.local import LocalCloud
-from dlt_dbt_cloud.local.api.guard import Guard
+from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.local.api.wire import Wire
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.faults import Fault, Request
 from dlt_dbt_cloud.local.folders import temporary_folder
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.pages import with_pages
+from dlt_dbt_cloud.local.pages.app import with_pages
 from dlt_dbt_cloud.local.runners.dbt import DBTExecution, warm_up
 from dlt_dbt_cloud.local.runners.scripted import ScriptedExecution
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
 from dlt_dbt_cloud.local.scenes import Scene, play
-from dlt_dbt_cloud.local.state.execution import Execution
-from dlt_dbt_cloud.local.state.records import Job, Run
+from dlt_dbt_cloud.local.state.records import Execution, Job, Run
 from dlt_dbt_cloud.local.state.world import World
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
-
-    from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 
 _CLOCK: Final = "clock"
 
@@ -52,8 +46,7 @@ class LocalDBTCloud:
 
     Args:
         project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
-        jobs: More jobs, the first one is the one that the credentials are for if there is no
-            `project_dir`.
+        jobs: More jobs. Without a `project_dir`, the credentials are for the first one.
         host: Where to listen. Beyond this machine, such as on `0.0.0.0` in a container, only with a
             `plain_http_host`.
         plain_http_host: The name by which other machines reach it. They send the token over plain
@@ -64,12 +57,12 @@ class LocalDBTCloud:
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
             deleted at the end.
         keep_runs: How many finished runs keep their logs and artifacts there.
-        strict: Refuse each request that rests on a guess: with 501, and with what is guessed.
-        cancel_grace: Seconds that dbt gets to end after each of SIGINT and SIGTERM.
-        clock: Seconds, for scripted jobs and faults that go by them.
-        virtual_time: Whether waiting takes no time: whoever finds this local dbt Cloud in its
-            environment puts the clock of scripted jobs and faults forward instead. For scripted
-            jobs alone: dbt takes real time.
+        strict: Whether to refuse requests that rest on a guess, with 501 and the guess.
+        cancel_grace: Seconds that dbt has to end after each of SIGINT and SIGTERM.
+        clock: The time in seconds, for scripted jobs and faults that depend on it.
+        virtual_time: Whether waiting takes no time: instead of sleeping, a client that finds this
+            local dbt Cloud in its environment moves the clock of scripted jobs and faults forward.
+            For scripted jobs alone: dbt takes real time.
         dbt: A warm dbt that several servers share, one after the other.
 
     Raises:
@@ -94,8 +87,9 @@ class LocalDBTCloud:
         virtual_time: bool = False,
         dbt: WarmDBT | None = None,
     ) -> None:
-        own = () if project_dir is None else (_job_of(project_dir),)
-        self._described: Sequence[DBTJob | ScriptedJob] = (*own, *jobs)
+        if isinstance(project_dir, str | Path):
+            project_dir = DBTJob(project_dir)
+        self._described = [*([] if project_dir is None else [project_dir]), *jobs]
         self._host = host
         self._plain_http_host = plain_http_host
         self._port = port
@@ -108,13 +102,13 @@ class LocalDBTCloud:
         self._dbt = dbt
         self._api_token = api_token or f"local_{secrets.token_hex(20)}"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         self._check()
         with ExitStack() as stack:
             listening = stack.enter_context(listen(self._host, self._port))
             self._at = listening.getsockname()[1]
             self._world = self._new_world(stack)
-            self._wire = Wire(self._app(), self._newest_run_id, self._clock)
+            self._wire = Wire(self._app(), self._world.runs, self._clock)
             stack.callback(self._world.close)
             server = HTTPServer(listening, Guard(self._wire, self.url))
             stack.callback(server.close)
@@ -123,12 +117,7 @@ class LocalDBTCloud:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _new_world(self, stack: ExitStack) -> World:
@@ -136,22 +125,15 @@ class LocalDBTCloud:
         if self._virtual_time:
             self._clock = VirtualClock(folder / _CLOCK).now
             folder.joinpath(_CLOCK).touch()
-        world = World(
-            folder,
-            _execution,
-            self._cancel_grace,
-            self._clock,
-            self._dbt or WarmDBT(),
-            keep_runs=self._keep_runs,
-        )
-        if self._dbt is None:
-            stack.callback(world.dbt.close)
+        dbt = self._dbt or stack.enter_context(closing(WarmDBT()))
+        world = World(folder, _execution, self._cancel_grace, self._clock, dbt, self._keep_runs)
         for described in self._described:
             world.add_job(described)
         return world
 
-    def _app(self) -> WSGIApplication:
-        version = self._version()
+    def _app(self) -> "WSGIApplication":
+        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
+        version = next(versions, "1.11.0")
         app = create_app(self._world, self._api_token, self.url, version, strict=self._strict)
         return with_pages(app.wsgi_app, self.url, self._api_token, str(self._world.account_id))
 
@@ -182,8 +164,6 @@ class LocalDBTCloud:
 
     def credentials_for(self, job: int | str) -> DBTCloudConfiguration:
         """What a pipeline needs to trigger a job, which is given by its position or its name."""
-        from dlt_dbt_cloud.configuration import DBTCloudConfiguration  # noqa: PLC0415  # imports dlt
-
         settings: Any = self.settings(job)
         return DBTCloudConfiguration(**settings)
 
@@ -234,16 +214,16 @@ class LocalDBTCloud:
                 triggers, `/runs/$` for lists and `/runs/[0-9]+/$` for polls.
             method: Only requests of this method.
             times: How many of them.
-            seconds: Instead of `times`, all of them until so long from now.
+            seconds: Instead of `times`, how long all of them fail.
         """
         self._wire.fail_next(fault, path, method, times, seconds)
 
     def play(self, scene: Scene | str, *, seconds: float | None = None) -> None:
-        """Set a scene: a situation of dbt Cloud that is hard to come by.
+        """Set a scene: a situation of dbt Cloud that is hard to reproduce.
 
         Args:
             scene: Its name, see `Scene`.
-            seconds: How long it lasts, for an outage and a slow API.
+            seconds: How long an outage or a slow API lasts.
 
         Raises:
             ValueError: There is no such scene.
@@ -278,23 +258,10 @@ class LocalDBTCloud:
                     "`virtual_time`."
                 )
 
-    def _version(self) -> str:
-        versions = (job.dbt_version() for job in self._described if isinstance(job, DBTJob))
-        return next(versions, "1.11.0")
-
-    def _newest_run_id(self) -> int:
-        return max(self._world.runs, default=0)
-
-
-def _job_of(described: str | Path | DBTJob | ScriptedJob) -> DBTJob | ScriptedJob:
-    return DBTJob(described) if isinstance(described, str | Path) else described
-
 
 def _execution(world: World, run: Run) -> Execution:
-    script, world.next_script = world.next_script, None
-    if script:
-        return ScriptedExecution(world, run, script)
-    job = run.job.described
+    job = world.next_script or run.job.described
+    world.next_script = None
     if isinstance(job, DBTJob):
         return DBTExecution(world, run, job)
     return ScriptedExecution(world, run, job)

@@ -1,14 +1,14 @@
 """Runs the wrapped command as a shell does: in the foreground, and alone with its Ctrl-C."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _NOT_FOUND: Final = 127
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,7 +24,7 @@ def wrap(command: Sequence[str], more_env: Mapping[str, str]) -> int:
     Returns:
         Its exit code, 128 and the signal if one ended it, 127 if it can't be run.
     """
-    with _terminal() as terminal, _Group().passing_on() as group:
+    with _terminal() as terminal, _Group() as group:
         try:
             group.start(command, more_env)
         except OSError as e:
@@ -34,11 +34,20 @@ def wrap(command: Sequence[str], more_env: Mapping[str, str]) -> int:
 
 
 class _Group:
-    """The process group of the command."""
+    """The process group of the command. Signals go to it, and after its end to nobody."""
 
     def __init__(self) -> None:
         self._pid = 0
         self._early: list[int] = []
+
+    def __enter__(self) -> "Self":
+        for signum in _FORWARDED:
+            signal.signal(signum, lambda number, _: self.send(number))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum in _FORWARDED:
+            signal.signal(signum, signal.SIG_IGN)  # nothing is to disturb the cleaning up
 
     def start(self, command: Sequence[str], more_env: Mapping[str, str]) -> None:
         env = {**os.environ, **more_env}
@@ -56,21 +65,6 @@ class _Group:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signum)
 
-    @contextmanager
-    def passing_on(self) -> Iterator[_Group]:
-        """Pass signals on to the command, and afterwards take none: the cleaning up is due."""
-
-        def pass_on(signum: int, _: FrameType | None) -> None:
-            self.send(signum)
-
-        for signum in _FORWARDED:
-            signal.signal(signum, pass_on)
-        try:
-            yield self
-        finally:
-            for signum in _FORWARDED:
-                signal.signal(signum, signal.SIG_IGN)
-
     def wait(self, terminal: int | None) -> int:
         _into_foreground(terminal, self._pid)
         while True:
@@ -81,7 +75,7 @@ class _Group:
             self._stopped(status, terminal)
 
     def _stopped(self, status: int, terminal: int | None) -> None:
-        # After Ctrl-Z stop as well, and go on with it. Else it read the terminal too early.
+        # After Ctrl-Z stop as well, and continue with it. Otherwise it read the terminal too early.
         if os.WSTOPSIG(status) == signal.SIGTSTP:
             _into_foreground(terminal, os.getpgrp())
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -17,7 +17,7 @@ from werkzeug.test import Client
 
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.local.api import queries
-from dlt_dbt_cloud.local.api.routes import ROUTES, UNSERVED
+from dlt_dbt_cloud.local.api.routes import OPERATIONS
 from dlt_dbt_cloud.local.state.records import Overrides
 from tests.local import openapi
 
@@ -69,10 +69,8 @@ def keys() -> list[str]:
 
 def templates() -> list[str]:
     """Returns the paths of all operations."""
-    served = [f"/accounts/{{account}}{operation.split()[1]}" for operation in ROUTES.values()]
-    lines = UNSERVED.strip().splitlines()
-    others = [line.split()[1].replace("{id}", "{account}", 1) for line in lines]
-    return sorted({*served, *others, "/accounts/{id}/runs/", "/nothing/{path}", "{path}"})
+    paths = {operation.path.replace("{id}", "{account}", 1) for operation in OPERATIONS}
+    return sorted({*paths, "/accounts/{id}/runs/", "/nothing/{path}", "{path}"})
 
 
 class Asked(NamedTuple):

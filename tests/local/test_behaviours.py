@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, Scene, ScriptedJob
-from dlt_dbt_cloud.local.api.basis import HEADER
-from dlt_dbt_cloud.local.api.behaviour import Basis
-from dlt_dbt_cloud.local.api.behaviours import BEHAVIOURS, table
+from dlt_dbt_cloud.local.api.behaviours import BEHAVIOURS, HEADER, Basis, table
 from dlt_dbt_cloud.local.api.endpoints import Endpoints
-from dlt_dbt_cloud.local.api.routes import ROUTES
+from dlt_dbt_cloud.local.api.routes import OPERATIONS
 from tests.local.reference import between
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +34,10 @@ def test_the_table_is_whole() -> None:
     """Each operation has a row, each row is of an operation or a case, guesses name no source."""
     names = [row.name for row in BEHAVIOURS]
     assert len(names) == len(set(names))
-    assert set(ROUTES) <= set(names)
-    assert {name.partition(".")[0] for name in names} - set(ROUTES) == {"any", "scene", "fault"}
-    assert all(callable(getattr(Endpoints, name)) for name in ROUTES)
+    served = {operation.name for operation in OPERATIONS if operation.is_served}
+    assert served <= set(names)
+    assert {name.partition(".")[0] for name in names} - served == {"any", "scene", "fault"}
+    assert all(callable(getattr(Endpoints, name)) for name in served)
     assert {f"scene.{scene.value}" for scene in Scene} <= set(names)
     for row in BEHAVIOURS:
         assert row.where or row.basis is Basis.GUESS, row.name

@@ -8,7 +8,7 @@ import requests
 
 from dlt_dbt_cloud import run_dbt_cloud_job
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
-from dlt_dbt_cloud.local.pages.inner import InnerApi
+from dlt_dbt_cloud.local.pages.app import InnerApi
 
 NODE = {"unique_id": "model.shop.revenue", "status": "error", "message": "no number"}
 

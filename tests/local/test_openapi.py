@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dlt_dbt_cloud.local.api.routes import ROUTES, UNSERVED
+from dlt_dbt_cloud.local.api.routes import OPERATIONS, Operation
 from tests.local import openapi
 
 NEEDS_SPEC = pytest.mark.skipif(
@@ -17,14 +17,7 @@ NEEDS_SPEC = pytest.mark.skipif(
 )
 
 
-def operations() -> dict[tuple[str, str], str]:
-    """Returns the names of all operations, by method and path."""
-    served = {
-        ("/accounts/{id}" + operation.split()[1], operation.split()[0]): ""
-        for operation in ROUTES.values()
-    }
-    lines = [line.split(" ", 2) for line in UNSERVED.strip().splitlines()]
-    return served | {(path, method): name for method, path, name in lines}
+UNSERVED = [operation for operation in OPERATIONS if not operation.is_served]
 
 
 @NEEDS_SPEC
@@ -35,20 +28,19 @@ def test_all_operations_are_known() -> None:
         for path, operations in openapi.spec()["paths"].items()
         for method, operation in operations.items()
     }
-    known = operations()
-    assert known.keys() == described.keys()
-    assert all(name in ("", described[key]) for key, name in known.items())
+    assert {(it.path, it.method) for it in OPERATIONS} == described.keys()
+    assert all(it.name == described[it.path, it.method] for it in UNSERVED)
 
 
-@pytest.mark.parametrize("line", UNSERVED.strip().splitlines())
-def test_what_is_not_served_is_refused_by_name(api: Any, line: str) -> None:
+@pytest.mark.parametrize("operation", UNSERVED, ids=lambda operation: str(operation.name))
+def test_what_is_not_served_is_refused_by_name(api: Any, operation: Operation) -> None:
     """An operation that is described but not served is a 501 in the envelope, with its name."""
-    method, path, name = line.split(" ", 2)
+    path = operation.path
     path = path.replace("{id}", api.settings["account_id"], 1) if "accounts" in path else path
     api.account = f"{api.settings['base_api_url']}/api/v2"
-    status, body = api.refusal(method, path[1:].replace("{id}", "7"))
+    status, body = api.refusal(operation.method, path[1:].replace("{id}", "7"))
     assert (status, body["status"]["is_success"]) == (501, False)
-    assert name in body["status"]["user_message"]
+    assert operation.name in body["status"]["user_message"]
 
 
 @NEEDS_SPEC

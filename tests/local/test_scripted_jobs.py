@@ -22,7 +22,7 @@ class Clock:
 
 
 def test_a_status_per_look(make_api: Callable[..., Any]) -> None:
-    """Each look at a run, alone or in a list, shows the next status, the last one ever after."""
+    """Each read of a run, alone or in a list, shows the next status, and the last one stays."""
     with LocalDBTCloud(jobs=[ScriptedJob(statuses=[1, 2, 3, 10])]) as cloud:
         api = make_api(cloud)
         run_id = api.trigger()["id"]

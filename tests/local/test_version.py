@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dlt_dbt_cloud.local.runners.version import version_of
+from dlt_dbt_cloud.local.runners.project import version_of
 
 
 def test_version(tmp_path: Path) -> None:

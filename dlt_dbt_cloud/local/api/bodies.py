@@ -3,11 +3,10 @@
 Fields, formats and nulls follow recorded bodies of dbt Cloud, see `tests/samples/local`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud.local.api.objects import Objects
@@ -18,6 +17,13 @@ TRUNCATED_LINES: Final = 1000
 TRUNCATED: Final = (
     "This log output is truncated. You can download the full log from the dbt Cloud UI.\n...\n\n"
 )
+_RUN: Final = """
+deferring_run_id deprecation is_running owner_thread_id should_start_at used_repo_cache
+"""
+_STEP: Final = "debug_log_path log_path run_step_command run_step_invocation"
+"""Fields that are null here, as in every recording."""
+
+_TIMES: Final = "created_at updated_at dequeued_at started_at finished_at"
 _COLORS: Final = {Status.SUCCESS: "#43a047", Status.ERROR: "#e53935"}
 _ACTOR: Final = {"id": "1", "type": "service_token", "name": "Local token"}
 _UNITS: Final = (
@@ -29,11 +35,6 @@ _UNITS: Final = (
     ("minute", 60),
     ("second", 1),
 )
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Write a moment as runs do, `2022-08-31 02:18:57.855152+00:00`."""
-    return None if moment is None else str(moment)
 
 
 def clock(duration: timedelta) -> str:
@@ -64,25 +65,26 @@ class Writer(Objects):
 
         Related objects are null, steps empty, unless they are included.
         """
+        steps, debug = run.steps if "run_steps" in include else (), "debug_logs" in include
         return {
+            **dict.fromkeys(_RUN.split()),
             **self._run_head(run),
             **self._run_times(run),
             "trigger": self.trigger(run.trigger, run.job) if "trigger" in include else None,
             "job": self.embedded_job(run.job) if "job" in include else None,
             "environment": self.environment(run.job) if "environment" in include else None,
-            "run_steps": self._run_steps(run, include),
-            **self._run_state(run),
+            "run_steps": [self.step(run, step, debug=debug) for step in steps],
             **self._run_durations(run),
             "retrying_run_id": run.retried_run.id if run.retried_run else None,
             "can_retry": retry_refusal is None,
             "retry_not_supported_reason": retry_refusal,
-            "used_repo_cache": None,
             "audit": _audit(run) if "audit" in include else None,
-            **({"run_retries": _retries(run)} if "run_retries" in include else {}),
+            **(_retries(run) if "run_retries" in include else {}),
         }
 
     def _run_head(self, run: Run) -> dict[str, Any]:
         overrides = run.trigger.overrides
+        saved_at = f"local/runs/{run.id}/artifacts/target"
         return {
             "id": run.id,
             "trigger_id": run.trigger.id,
@@ -95,44 +97,29 @@ class Writer(Objects):
             "git_branch": overrides.git_branch,
             "git_sha": overrides.git_sha or run.version,
             "status_message": run.status_message,
-            "owner_thread_id": None,
             "executed_by_thread_id": f"dbt-run-{run.id}" if run.started_at else None,
-            "deferring_run_id": None,
             "artifacts_saved": run.artifacts_saved,
-            "artifact_s3_path": (
-                f"local/runs/{run.id}/artifacts/target" if run.artifacts_saved else None
-            ),
-            "has_docs_generated": _has_docs(run),
-            "has_sources_generated": _has_sources(run),
+            "artifact_s3_path": saved_at if run.artifacts_saved else None,
+            "has_docs_generated": _has(run, "catalog.json"),
+            "has_sources_generated": _has(run, "sources.json"),
             "notifications_sent": False,
-            "blocked_by": [ahead.id for ahead in _ahead(run)],
-            "deprecation": None,
-        }
-
-    def _run_times(self, run: Run) -> dict[str, Any]:
-        beat = (run.finished_at or self.now) if run.started_at else None
-        return {
-            "created_at": timestamp(run.created_at),
-            "updated_at": timestamp(run.updated_at),
-            "dequeued_at": timestamp(run.dequeued_at),
-            "started_at": timestamp(run.started_at),
-            "finished_at": timestamp(run.finished_at),
-            "last_checked_at": timestamp(beat),
-            "last_heartbeat_at": timestamp(beat),
-            "should_start_at": None,
-        }
-
-    def _run_state(self, run: Run) -> dict[str, Any]:
-        return {
+            "blocked_by": _blocked_by(run),
             "status_humanized": run.status.name.capitalize(),
             "in_progress": not run.is_complete,
             "is_complete": run.is_complete,
             "is_success": run.status == Status.SUCCESS,
             "is_error": run.status == Status.ERROR,
             "is_cancelled": run.status == Status.CANCELLED,
-            "is_running": None,  # null in every recording
             "href": f"{self.url}/deploy/{self.account_id}/projects/{run.project_id}/runs/{run.id}/",
             "job_id": run.job.id,
+        }
+
+    def _run_times(self, run: Run) -> dict[str, Any]:
+        beat = (run.finished_at or self.now) if run.started_at else None
+        return {
+            **{name: getattr(run, name) for name in _TIMES.split()},
+            "last_checked_at": beat,
+            "last_heartbeat_at": beat,
         }
 
     def _run_durations(self, run: Run) -> dict[str, Any]:
@@ -151,11 +138,6 @@ class Writer(Objects):
             "finished_at_humanized": finished,
         }
 
-    def _run_steps(self, run: Run, include: Collection[str]) -> list[dict[str, Any]]:
-        if "run_steps" not in include:
-            return []
-        return [self.step(run, step, debug="debug_logs" in include) for step in run.steps]
-
     def trigger(self, trigger: Trigger, job: Job) -> dict[str, Any]:
         """Write the trigger of a run."""
         return {
@@ -163,7 +145,7 @@ class Writer(Objects):
             "cause": trigger.cause,
             "job_definition_id": job.id,
             **asdict(trigger.overrides),
-            "created_at": timestamp(trigger.created_at),
+            "created_at": trigger.created_at,
             "cause_humanized": trigger.cause,
             "job": None,
             "cause_category": trigger.cause_category,
@@ -174,6 +156,7 @@ class Writer(Objects):
         duration = (step.finished_at or self.now) - step.created_at
         debug_logs = _read(step.debug_logs_path)
         return {
+            **dict.fromkeys(_STEP.split()),
             "id": step.id,
             "run_id": run.id,
             "account_id": self.account_id,
@@ -182,19 +165,15 @@ class Writer(Objects):
             "name": step.name,
             "logs": _read(step.logs_path) or step.note,
             "debug_logs": debug_logs if debug else None,
-            "log_path": None,
-            "debug_log_path": None,
             "truncated_debug_logs": truncated(debug_logs),
-            "created_at": timestamp(step.created_at),
-            "updated_at": timestamp(step.finished_at or step.created_at),
-            "started_at": timestamp(step.created_at),
-            "finished_at": timestamp(step.finished_at),
+            "created_at": step.created_at,
+            "updated_at": step.finished_at or step.created_at,
+            "started_at": step.created_at,
+            "finished_at": step.finished_at,
             "status_humanized": step.status.name.capitalize(),
             "status_color": _COLORS.get(step.status, "#9e9e9e"),
             "duration": clock(duration),
             "duration_humanized": humanized(duration),
-            "run_step_command": None,
-            "run_step_invocation": None,
         }
 
 
@@ -206,17 +185,16 @@ def truncated(log: str | None) -> str | None:
     return TRUNCATED + "".join(lines[-TRUNCATED_LINES:])
 
 
-def _read(path: Any) -> str | None:
+def _read(path: Path | None) -> str | None:
     if path is None or not path.exists():
         return None
     # A log that is being written may end within a character.
-    return str(path.read_text(encoding="utf-8", errors="replace"))
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _ahead(run: Run) -> list[Run]:
-    queue = run.job.queue
+def _blocked_by(run: Run) -> list[int]:
     # A queued run names the one that runs, not every run before it.
-    return queue[:1] if not run.is_complete and run is not queue[0] else []
+    return [ahead.id for ahead in run.job.queue[:1] if not run.is_complete and ahead is not run]
 
 
 def _audit(run: Run) -> dict[str, Any]:
@@ -227,17 +205,9 @@ def _audit(run: Run) -> dict[str, Any]:
     }
 
 
-def _retries(run: Run) -> list[int]:
-    return [later.id for later in run.job.runs if later.retried_run is run]
+def _retries(run: Run) -> dict[str, list[int]]:
+    return {"run_retries": [later.id for later in run.job.runs if later.retried_run is run]}
 
 
-def _has_docs(run: Run) -> bool:
-    return any(_has(step, "catalog.json") for step in run.steps)
-
-
-def _has_sources(run: Run) -> bool:
-    return any(_has(step, "sources.json") for step in run.steps)
-
-
-def _has(step: Step, name: str) -> bool:
-    return step.target_path is not None and (step.target_path / name).is_file()
+def _has(run: Run, name: str) -> bool:
+    return any(step.target_path and (step.target_path / name).is_file() for step in run.steps)

@@ -1,22 +1,29 @@
 """The operations of the API: each reads the request, asks the world and writes the answer."""
 
-from __future__ import annotations
-
-import json
 import mimetypes
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
 from dlt_dbt_cloud.local.api import envelopes, queries, triggers
-from dlt_dbt_cloud.local.api.basis import BasisLog
+from dlt_dbt_cloud.local.api.behaviours import BasisLog
 from dlt_dbt_cloud.local.api.bodies import Writer
+from dlt_dbt_cloud.local.api.envelopes import RefusedError, success
+from dlt_dbt_cloud.local.api.routes import Operation
 from dlt_dbt_cloud.local.api.wire import HIDDEN_AFTER
 from dlt_dbt_cloud.local.runners import artifacts
 from dlt_dbt_cloud.local.state.records import Job, Overrides, Run, Step
 from dlt_dbt_cloud.local.state.world import World, utc_now
 
+_QUERIES: Final = {
+    "list_jobs": queries.JOBS,
+    "list_runs": queries.RUNS,
+    "get_job_artifact": queries.ARTIFACT,
+    "list_artifacts": queries.ARTIFACT,
+    "get_artifact": queries.ARTIFACT,
+}
 _TRIGGERED: Final = frozenset({"trigger", "job"})
 _LISTED: Final = frozenset({"trigger", "job", "environment", "audit"})
 _NO_JSON_TYPE: Final = "application/octet-stream"
@@ -29,89 +36,64 @@ _RELATED: Final = {
 Item = TypeVar("Item")
 
 
-class RefusedError(Exception):
-    """A request that is refused: which behaviour that is, and what the body says."""
+class Endpoints:
+    """Answers one request to a world that is served at a URL, by the method for its operation."""
 
     def __init__(
-        self,
-        code: int,
-        user_message: str,
-        case: str,
-        data: Any = None,
-        developer_message: str | None = "",
+        self, world: World, basis: BasisLog, url: str, dbt_version: str, operation: Operation
     ) -> None:
-        super().__init__(user_message)
-        self.case = case
-        self.body = envelopes.error(code, user_message, data, developer_message)
-
-
-def answer(body: Mapping[str, Any]) -> Response:
-    """Answer with an envelope."""
-    return Response(json.dumps(body), body["status"]["code"], mimetype="application/json")
-
-
-def _not_found() -> RefusedError:
-    return RefusedError(404, envelopes.NOT_FOUND, "any.not_found")
-
-
-class Endpoints:
-    """The operations of the API on one world."""
-
-    def __init__(self, world: World, basis: BasisLog, url: str, dbt_version: str) -> None:
         self._world = world
         self._rests_on = basis.rests_on
         self._url = url
         self._dbt_version = dbt_version
+        default = queries.ONE if operation.method == "GET" else queries.NONE
+        self._query = queries.parsed(request.args, _QUERIES.get(operation.name, default))
+        self._include = frozenset(self._query.get("include_related", ()))
+        if any("__" in key for key in self._query):
+            self._rests_on("list_runs.filter")
+        for name in self._include:
+            self._rests_on(_RELATED.get(name, "any.include_related"))
 
     # Account, project, environment
 
     def get_account(self) -> Response:
         """Answer the account."""
-        self._query(queries.ONE)
-        return answer(envelopes.success(self._writer.account()))
+        return success(self._writer.account())
 
     def get_project(self, number: int) -> Response:
         """Answer the project of a job."""
-        self._query(queries.ONE)
         job = _first(job for job in self._world.jobs.values() if job.project_id == number)
-        return answer(envelopes.success(self._writer.project(job)))
+        return success(self._writer.project(job))
 
     def get_environment(self, number: int) -> Response:
         """Answer the environment of a job."""
-        self._query(queries.ONE)
         job = _first(job for job in self._world.jobs.values() if job.environment_id == number)
-        return answer(envelopes.success(self._writer.environment(job)))
+        return success(self._writer.environment(job))
 
     # Jobs
 
     def list_jobs(self) -> Response:
         """List the jobs of the account."""
-        query = self._query(queries.JOBS)
-        jobs = self._selected(query, self._world.jobs.values())
-        shown, extra = queries.page(jobs, query, self._defaults("active"))
-        include = queries.includes(query)
-        return answer(envelopes.success([self._writer.job(job, include) for job in shown], extra))
+        jobs = self._selected(self._query, self._world.jobs.values())
+        shown, extra = self._page(jobs, "active")
+        return success([self._writer.job(job, self._include) for job in shown], extra)
 
     def get_job(self, number: int) -> Response:
         """Answer one job."""
-        query = self._query(queries.ONE)
-        job = self._writer.job(self._job(number), queries.includes(query))
-        return answer(envelopes.success(job))
+        return success(self._writer.job(self._job(number), self._include))
 
     def update_job(self, number: int) -> Response:
-        """Take an update that changes nothing: what a job is, Python or TOML says."""
-        self._query(queries.NONE)
+        """Accept an update that changes nothing: jobs are described in Python or TOML."""
         job = self._writer.job(self._job(number))
         body = triggers.json_object(request)
         changed = [key for key in job.keys() & body if job[key] != body[key] and key != "triggers"]
         if changed:
             message = f"The local dbt Cloud doesn't change jobs: {', '.join(sorted(changed))}."
             raise RefusedError(501, message, "any.unserved")
-        return answer(envelopes.success(job))
+        return success(job)
 
     def trigger(self, number: int) -> Response:
         """Trigger a run of a job."""
-        self._query(queries.NONE)
         job = self._job(number)
         cause, overrides = triggers.read(request)
         if overrides.steps_override == []:
@@ -121,7 +103,6 @@ class Endpoints:
 
     def rerun(self, number: int) -> Response:
         """Retry the last run of a job if it failed, else trigger a new one."""
-        self._query(queries.NONE)
         job = self._job(number)
         with self._world.lock:
             last = job.runs[-1] if job.runs else None
@@ -132,79 +113,69 @@ class Endpoints:
 
     def get_job_artifact(self, number: int, path: str) -> Response:
         """Answer an artifact of the latest run of a job that has any."""
-        query = self._query(queries.ARTIFACT)
         job = self._job(number)
         with self._world.lock:
             run = _first(run for run in reversed(job.runs) if run.artifacts_saved)
-        return _file(run, path, query.get("step"))
+        return self._file(run, path)
 
     # Runs
 
     def list_runs(self) -> Response:
         """List the runs of the account."""
-        query = self._query(queries.RUNS)
-        include = queries.includes(query) & _LISTED
         with self._world.lock:
-            if "finished_at__range" in query:  # scripted runs finish when they are looked at
-                others = {key: query[key] for key in query if key != "finished_at__range"}
+            if "finished_at__range" in self._query:  # scripted runs finish when they are looked at
+                others = {**self._query}
+                del others["finished_at__range"]
                 self._world.look_at(self._selected(others, self._visible()))
-            runs = self._selected(query, self._visible())
-            shown, extra = queries.page(runs, query, self._defaults("all"))
+            shown, extra = self._page(self._selected(self._query, self._visible()), "all")
             self._world.look_at(shown)
-            return answer(envelopes.success([self._run(run, include) for run in shown], extra))
+            return success([self._run(run, self._include & _LISTED) for run in shown], extra)
 
     def get_run(self, number: int) -> Response:
         """Answer one run."""
-        query = self._query(queries.ONE)
         run = self._known_run(number)
         with self._world.lock:
             self._world.look_at([run])
-            return answer(envelopes.success(self._run(run, queries.includes(query))))
+            return success(self._run(run, self._include))
 
     def cancel(self, number: int) -> Response:
         """Cancel a run. One that has ended stays as it is."""
-        self._query(queries.NONE)
         run = self._known_run(number)
         with self._world.lock:
             if run.is_complete:
                 self._rests_on("cancel.finished")
             self._world.cancel(run)
-            return answer(envelopes.success(self._run(run)))
+            return success(self._run(run))
 
     def get_failure(self, number: int) -> Response:
         """Say where a retry of a failed run would start."""
-        self._query(queries.ONE)
         run = self._retryable(number)
         self._rests_on("get_failure.commands")
         step = run.failed_step
         failed = step.command or step.name if step else None
-        return answer(envelopes.success({"failed_step": failed, "skipped_steps": run.skipped}))
+        return success({"failed_step": failed, "skipped_steps": run.skipped})
 
     def retry(self, number: int) -> Response:
         """Retry a failed run where it failed."""
-        self._query(queries.NONE)
         with self._world.lock:
             return self._retried(self._retryable(number))
 
     def get_step(self, number: int) -> Response:
         """Answer one step of a run."""
-        query = self._query(queries.ONE)
         with self._world.lock:
             run, step = self._known_step(number)
-            body = self._writer.step(run, step, debug="debug_logs" in queries.includes(query))
-            return answer(envelopes.success(body))
+            debug = "debug_logs" in self._include
+            return success(self._writer.step(run, step, debug=debug))
 
     # Artifacts
 
     def list_artifacts(self, number: int) -> Response:
         """List the artifacts of a run: null where there are none."""
-        self._query(queries.ARTIFACT)
-        return answer(envelopes.success(artifacts.listed(self._known_run(number)) or None))
+        return success(artifacts.listed(self._known_run(number)) or None)
 
     def get_artifact(self, number: int, path: str) -> Response:
         """Answer an artifact as it is, without an envelope."""
-        query = self._query(queries.ARTIFACT)
-        return _file(self._known_run(number), path, query.get("step"))
+        return self._file(self._known_run(number), path)
 
     # What the operations share
 
@@ -212,17 +183,9 @@ class Endpoints:
     def _writer(self) -> Writer:
         return Writer(self._url, self._world.account_id, self._dbt_version, utc_now())
 
-    def _query(self, known: Mapping[str, queries.Parser]) -> dict[str, Any]:
-        query = queries.parsed(request.args, known)
-        for key in query:
-            if "__" in key:
-                self._rests_on("list_runs.filter")
-        for name in queries.includes(query):
-            self._rests_on(_RELATED.get(name, "any.include_related"))
-        return query
-
-    def _defaults(self, state: str) -> dict[str, Any]:
-        return {"state": state, "account_id": self._world.account_id}
+    def _page(self, items: list[Item], state: str) -> tuple[list[Item], dict[str, Any]]:
+        defaults = {"state": state, "account_id": self._world.account_id}
+        return queries.page(items, self._query, defaults)
 
     def _run(self, run: Run, include: frozenset[str] = frozenset()) -> dict[str, Any]:
         if not run.is_complete and all(run is not near for near in run.job.queue[:2]):
@@ -243,19 +206,15 @@ class Endpoints:
 
     def _created(self, run: Run) -> Response:
         # Written before the run begins: the answer to a trigger says that it is queued.
-        created = answer(envelopes.success(self._run(run, _TRIGGERED)))
+        created = success(self._run(run, _TRIGGERED))
         self._world.go_on()
         return created
 
     def _job(self, number: int) -> Job:
-        if number not in self._world.jobs:
-            raise _not_found()
-        return self._world.jobs[number]
+        return _existing(self._world.jobs.get(number))
 
     def _known_run(self, number: int) -> Run:
-        if number not in self._world.runs:
-            raise _not_found()
-        return self._world.runs[number]
+        return _existing(self._world.runs.get(number))
 
     def _known_step(self, number: int) -> tuple[Run, Step]:
         runs = self._world.runs.values()
@@ -269,6 +228,13 @@ class Endpoints:
             raise RefusedError(400, envelopes.INVALID, "retry.refused", data)
         return run
 
+    def _file(self, run: Run, path: str) -> Response:
+        file = artifacts.found(run, path, self._query.get("step"))
+        content = None
+        with suppress(OSError):  # pruned in this moment
+            content = file.read_bytes() if file else None
+        return Response(_existing(content), mimetype=mimetypes.guess_type(path)[0] or _NO_JSON_TYPE)
+
     def _visible(self) -> list[Run]:
         newest = request.environ.get(HIDDEN_AFTER, float("inf"))
         return [run for run in self._world.runs.values() if run.id <= newest]
@@ -278,18 +244,11 @@ class Endpoints:
         return queries.select(items, query) if query.get("account_id", own) == own else []
 
 
+def _existing(found: Item | None) -> Item:
+    if found is None:
+        raise RefusedError(404, envelopes.NOT_FOUND, "any.not_found")
+    return found
+
+
 def _first(found: Iterable[Item]) -> Item:
-    for item in found:
-        return item
-    raise _not_found()
-
-
-def _file(run: Run, path: str, step_index: int | None) -> Response:
-    file = artifacts.found(run, path, step_index)
-    try:
-        content = file.read_bytes() if file else None
-    except OSError:  # pruned in this moment
-        content = None
-    if content is None:
-        raise _not_found()
-    return Response(content, mimetype=mimetypes.guess_type(path)[0] or _NO_JSON_TYPE)
+    return _existing(next(iter(found), None))

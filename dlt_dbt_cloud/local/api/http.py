@@ -4,9 +4,6 @@ One thread reads and writes all connections, so a slow or silent client costs no
 thread from when it has arrived as a whole until its answer is made.
 """
 
-from __future__ import annotations
-
-import json
 import socket
 import threading
 import time
@@ -19,11 +16,11 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.basis import HEADER
+from dlt_dbt_cloud.local.api.behaviours import BY_NAME
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
 if TYPE_CHECKING:
@@ -32,9 +29,9 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 2**20
 MAX_HEADERS: Final = 2**15
 _PATIENCE: Final = 20.0
-"""Seconds that a client gets to send a request, or to send the next one."""
+"""Seconds that a client has to send a request, or to start the next one."""
 _PAUSE: Final = 5
-"""Seconds between two looks for those who take longer."""
+"""Seconds between two checks for clients that take longer."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,37 +40,26 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         LocalDBTCloudException: The port is in use.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
+        return socket.create_server((host, port), backlog=128)
     except OSError as e:
-        listening.close()
         raise LocalDBTCloudException(
-            f"Can't listen on port {port} of {host}: {e.strerror}. Choose another port, or 0 for "
-            "any."
+            f"Can't listen: {e.strerror}. Choose another port, or 0 for any."
         ) from e
-    listening.listen(128)
-    return listening
 
 
 class HTTPServer:
-    """Serves an application until it is closed.
+    """Serves an application on a socket that listens, until it is closed."""
 
-    Args:
-        listening: A socket that is bound and listens.
-        app: The application.
-    """
-
-    def __init__(self, listening: socket.socket, app: WSGIApplication) -> None:
+    def __init__(self, listening: socket.socket, app: "WSGIApplication") -> None:
         self._is_open = True
         self._map: dict[int, Any] = {}
-        self._workers = _Workers()
+        self._workers = _Workers(64, thread_name_prefix="local-dbt-cloud")
         self._server: Any = _Server(
             app,
             self._map,
             _sock=listening,
-            dispatcher=self._workers,
+            dispatcher=self._workers,  # type: ignore[arg-type]  # nothing else of it is called
             adj=Adjustments(
                 asyncore_use_poll=True,
                 channel_timeout=int(_PATIENCE),
@@ -103,22 +89,15 @@ class HTTPServer:
         self._is_open = False
         self._server.pull_trigger()
         self._thread.join()
-        self._workers.shutdown()
+        self._workers.shutdown(cancel_futures=True)
         self._server.trigger.close()
 
 
-class _Workers(ThreadedTaskDispatcher):
+class _Workers(ThreadPoolExecutor):
     """Starts threads as they are needed, where waitress starts four and lets requests wait."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(64, thread_name_prefix="local-dbt-cloud")
-
     def add_task(self, task: Any) -> None:
-        self._pool.submit(task.service)
-
-    def shutdown(self, cancel_pending: bool = True, timeout: int = 5) -> bool:  # noqa: ARG002
-        self._pool.shutdown(cancel_futures=cancel_pending)
-        return True
+        self.submit(task.service)
 
 
 class _Parser(HTTPRequestParser):
@@ -144,11 +123,9 @@ class _ErrorTask(ErrorTask):
         error: Any = self.request.error  # type: ignore[attr-defined]
         code = error.code if error.code < 500 else 400  # noqa: PLR2004  # an unknown encoding
         self.status = f"{code} {error.reason}"
-        body = json.dumps(envelopes.error(code, f"{error.reason}: {error.body}")).encode()
-        self.response_headers = [
-            ("Content-Type", "application/json"),
-            (HEADER, "guess; any.too_large"),
-        ]
+        answer = envelopes.answer(envelopes.error(code, f"{error.reason}: {error.body}"))
+        body = answer.get_data()
+        self.response_headers = [*answer.headers, BY_NAME["any.too_large"].header]
         self.set_close_on_finish()
         self.channel.lingers = True  # type: ignore[attr-defined]
         self.content_length = len(body)

@@ -3,8 +3,6 @@
 Fields, formats and nulls follow recorded bodies of dbt Cloud and dbt Labs' description.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +10,16 @@ from typing import Any, Final
 
 from dlt_dbt_cloud.local.state.records import Job
 
+_ENVIRONMENT: Final = """
+connection connection_id created_by_id credentials_id custom_branch custom_environment_variables
+dbt_project_subdirectory deployment_type extended_attributes_id jobs repository repository_id
+"""
+_JOB: Final = """
+dbt_version deferring_environment_id deferring_job_definition_id lifecycle_webhooks_url
+"""
+_LISTED_JOB: Final = """
+account fusion_readiness job_completion_trigger_condition project raw_dbt_version
+"""
 _PROJECT: Final = """
 description connection_id connection repository_id repository semantic_layer_config_id
 dbt_project_subdirectory docs_job_id docs_job freshness_job_id freshness_job fusion_readiness
@@ -27,17 +35,19 @@ vanity_subdomain
 """
 """Fields that are null here."""
 
+_FLAGS: Final = """
+generate_sources is_deferrable lifecycle_webhooks run_compare_changes run_generate_sources run_lint
+triggers_on_draft_pr
+"""
+_TRIGGERS: Final = """
+custom_branch_only git_provider_webhook github_webhook on_merge schedule
+"""
+"""Fields that are false here."""
+
 
 @dataclass(frozen=True)
 class Objects:
-    """Writes the objects of one account as JSON.
-
-    Attributes:
-        url: Where the account is served, for the links.
-        account_id: The account.
-        dbt_version: The version of dbt that runs.
-        now: The moment that ages are counted to.
-    """
+    """Writes the objects of the account that is served at a URL. Ages are counted up to `now`."""
 
     url: str
     account_id: int
@@ -47,15 +57,9 @@ class Objects:
     def job(self, job: Job, include: Collection[str] = ()) -> dict[str, Any]:
         """Write a job as the jobs endpoints do."""
         return {
+            **dict.fromkeys(_LISTED_JOB.split()),
             **self._job(job),
-            "created_at": job.created_at.isoformat(),
-            "updated_at": job.created_at.isoformat(),
-            "raw_dbt_version": None,
-            "job_completion_trigger_condition": None,
-            "account": None,
-            "project": None,
             "environment": self.environment(job) if "environment" in include else None,
-            "fusion_readiness": None,
             "schedule": {
                 "cron": "0 * * * *",
                 "date": {"type": "every_day"},
@@ -76,87 +80,59 @@ class Objects:
     def _job(self, job: Job) -> dict[str, Any]:
         described = job.described
         return {
-            "execution": {"timeout_seconds": described.timeout_seconds},
-            "generate_docs": described.generate_docs,
-            "run_generate_sources": False,
+            **dict.fromkeys(_JOB.split()),
+            **dict.fromkeys(_FLAGS.split(), False),
+            **self._common(job),
             "id": job.id,
-            "account_id": self.account_id,
             "project_id": job.project_id,
             "environment_id": job.environment_id,
             "name": job.name,
             "description": "",
-            "dbt_version": None,
+            "execution": {"timeout_seconds": described.timeout_seconds},
             "execute_steps": list(described.steps),
-            "state": 1,
+            "generate_docs": described.generate_docs,
             "deactivated": job.deactivated,
             "run_failure_count": job.failure_count,
-            "deferring_job_definition_id": None,
-            "deferring_environment_id": None,
-            "lifecycle_webhooks": False,
-            "lifecycle_webhooks_url": None,
             "job_type": "other",
-            "triggers_on_draft_pr": False,
-            "run_compare_changes": False,
             "compare_changes_flags": "--select state:modified",
-            "run_lint": False,
             "errors_on_lint_failure": True,
-            "triggers": {
-                "github_webhook": False,
-                "git_provider_webhook": False,
-                "custom_branch_only": False,
-                "schedule": False,
-                "on_merge": False,
-            },
+            "triggers": dict.fromkeys(_TRIGGERS.split(), False),
             "settings": {
                 "threads": described.threads or 1,
                 "target_name": described.target or "default",
             },
-            "is_deferrable": False,
-            "generate_sources": False,
         }
 
     def environment(self, job: Job) -> dict[str, Any]:
         """Write the environment that a job runs in."""
         return {
+            **dict.fromkeys(_ENVIRONMENT.split()),
+            **self._common(job),
             "id": job.environment_id,
-            "account_id": self.account_id,
             "project_id": job.project_id,
             "name": "Local",
-            "connection_id": None,
-            "credentials_id": None,
-            "repository_id": None,
-            "extended_attributes_id": None,
-            "custom_branch": None,
             "use_custom_branch": False,
-            "dbt_project_subdirectory": None,
             "dbt_version": self.dbt_version,
-            "supports_docs": False,
-            "deployment_type": None,
-            "type": "deployment",
-            "created_by_id": None,
-            "state": 1,
             "raw_dbt_version": self.dbt_version,
-            "created_at": job.created_at.isoformat(),
-            "updated_at": job.created_at.isoformat(),
-            "repository": None,
-            "connection": None,
-            "jobs": None,
-            "custom_environment_variables": None,
+            "supports_docs": False,
+            "type": "deployment",
         }
 
     def project(self, job: Job) -> dict[str, Any]:
         """Write the project of a job."""
         return {
             **dict.fromkeys(_PROJECT.split()),
+            **self._common(job),
             "id": job.project_id,
-            "account_id": self.account_id,
             "name": job.described.project or job.name,
             "environments": [],
-            "state": 1,
             "type": 0,
-            "created_at": job.created_at.isoformat(),
-            "updated_at": job.created_at.isoformat(),
         }
+
+    def _common(self, job: Job) -> dict[str, Any]:
+        moment = job.created_at.isoformat()
+        common = {"account_id": self.account_id, "created_at": moment, "updated_at": moment}
+        return {**common, "state": 1}
 
     def account(self) -> dict[str, Any]:
         """Write the account."""

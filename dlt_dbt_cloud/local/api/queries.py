@@ -1,10 +1,8 @@
 """The query of a request: which keys an endpoint knows, what they must be, what they select.
 
-dbt Cloud refuses unknown keys and wrong values, it does not ignore them; the words of the refusals
-are those of Python's jsonschema. Keys that are described but that no client sends are not served.
+dbt Cloud refuses unknown keys and wrong values, it does not ignore them. Keys that are described
+but that no client sends are not served.
 """
-
-from __future__ import annotations
 
 import json
 import operator
@@ -12,109 +10,82 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import MultiDict
+
+from dlt_dbt_cloud.local.api.envelopes import RefusedError, invalid, typed
 
 LIMIT: Final = 100
 _DELETED: Final = ("deleted", 2)
-_RUN_ORDERS: Final = ("id", "created_at", "finished_at")
-_JOB_ORDERS: Final = ("id", "created_at", "name")
 
 Parser = Callable[[str], Any]
 
 
-class InvalidQueryError(ValueError):
-    """The query is not one of the endpoint. The text is what dbt Cloud says.
-
-    Attributes:
-        case: The behaviour that the refusal is, without its route if it depends on that.
-    """
-
-    def __init__(self, text: str, case: str = "any.wrong_value") -> None:
-        super().__init__(text)
-        self.case = case
-
-
-def integer(text: str) -> int:
-    """Read a number."""
+def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidQueryError(f"{brief(text)} is not of type 'integer'") from None
+        raise ValueError(f"{brief(text)} is not of type 'integer'") from None
 
 
-def array(text: str) -> list[Any]:
-    """Read a JSON array, the one spelling of a list that dbt Cloud takes in a filter."""
+def _array(text: str) -> list[Any]:
+    # JSON, the one spelling of a list that dbt Cloud takes in a filter.
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
         items = None
-    if not isinstance(items, list):
-        raise InvalidQueryError(f"{brief(text)} is not of type 'array'")
-    return items
+    return items if isinstance(items, list) else typed(text, "array")
 
 
-def integers(text: str) -> list[int]:
-    """Read a JSON array of numbers."""
-    items = array(text)
-    for item in items:
-        if not isinstance(item, int):
-            raise InvalidQueryError(f"{brief(item)} is not of type 'integer'")
-    return items
+def _integers(text: str) -> list[int]:
+    return [typed(item, "integer") for item in _array(text)]
 
 
-def moments(text: str) -> list[datetime]:
-    """Read a range of time, a JSON array of its two ends."""
-    items = array(text)
-    if len(items) != 2:  # noqa: PLR2004  # two ends
-        raise InvalidQueryError(f"{brief(items)} is not a range")
-    return [_moment(item) for item in items]
+def _range(text: str) -> list[datetime]:
+    ends = _array(text)
+    if len(ends) != 2:  # noqa: PLR2004  # two ends
+        raise ValueError(f"{brief(ends)} is not a range")
+    return [_moment(end) for end in ends]
 
 
 def _moment(item: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(str(item).replace("Z", "+00:00"))
     except (ValueError, RecursionError):
-        raise InvalidQueryError(f"{brief(item)} is not a 'date-time'") from None
+        raise ValueError(f"{brief(item)} is not a 'date-time'") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def limit(text: str) -> int:
-    """Read how many items to return at most."""
-    number = integer(text)
-    if not 1 <= number <= LIMIT:
-        bound = (
-            "greater than the maximum of 100" if number > LIMIT else "less than the minimum of 1"
-        )
-        raise InvalidQueryError(f"{brief(number)} is {bound}", "limit")
+def _limit(text: str) -> int:
+    number = _integer(text)
+    if number > LIMIT:
+        raise invalid(f"{brief(number)} is greater than the maximum of {LIMIT}", "limit")
+    if number < 1:
+        raise invalid(f"{brief(number)} is less than the minimum of 1", "limit")
     return number
 
 
-def offset(text: str) -> int:
-    """Read how many items to leave out."""
-    number = integer(text)
+def _offset(text: str) -> int:
+    number = _integer(text)
     if number < 0:
-        raise InvalidQueryError(f"{brief(number)} is less than the minimum of 0")
+        raise ValueError(f"{brief(number)} is less than the minimum of 0")
     return number
 
 
-def order(known: tuple[str, ...], text: str) -> str:
-    """Read what to order by."""
+def _order(known: tuple[str, ...], text: str) -> str:
     if text.removeprefix("-") not in known:
-        raise InvalidQueryError(f"{brief(text)} is not one of {list(known)!r}", "order")
+        raise invalid(f"{brief(text)} is not one of {list(known)!r}", "order")
     return text
 
 
-def state(text: str) -> str | int:
-    """Read a state of deletion."""
+def _state(text: str) -> str | int:
     if text not in ("active", "deleted", "all", "1", "2"):
-        raise InvalidQueryError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
+        raise ValueError(f"{brief(text)} is not one of ['active', 'deleted', 'all']")
     return int(text) if text.isdigit() else text
 
 
-def related(text: str) -> list[str]:
+def _related(text: str) -> list[str]:
     """Read the names of related objects, in each of the spellings that clients use.
 
     `trigger,job`, `["trigger","job"]`, `['trigger', 'job']`, and with empty places.
@@ -124,48 +95,41 @@ def related(text: str) -> list[str]:
 
 
 _PAGE: Final[Mapping[str, Parser]] = {
-    "account_id": integer,
-    "environment_id": integer,
-    "include_related": related,
-    "limit": limit,
-    "offset": offset,
-    "pk": integer,
-    "project_id": integer,
-    "project_id__in": integers,
-    "state": state,
+    "account_id": _integer,
+    "environment_id": _integer,
+    "include_related": _related,
+    "limit": _limit,
+    "offset": _offset,
+    "pk": _integer,
+    "project_id": _integer,
+    "project_id__in": _integers,
+    "state": _state,
 }
 RUNS: Final[Mapping[str, Parser]] = {
     **_PAGE,
-    "created_at__range": moments,
-    "finished_at__range": moments,
-    "id__gt": integer,
-    "job_definition_id": integer,
-    "order_by": partial(order, _RUN_ORDERS),
-    "pk__in": integers,
-    "status": integer,
-    "status__in": integers,
+    "created_at__range": _range,
+    "finished_at__range": _range,
+    "id__gt": _integer,
+    "job_definition_id": _integer,
+    "order_by": partial(_order, ("id", "created_at", "finished_at")),
+    "pk__in": _integers,
+    "status": _integer,
+    "status__in": _integers,
 }
 JOBS: Final[Mapping[str, Parser]] = {
     **_PAGE,
     "name__icontains": str,
-    "order_by": partial(order, _JOB_ORDERS),
+    "order_by": partial(_order, ("id", "created_at", "name")),
 }
-ONE: Final[Mapping[str, Parser]] = {"include_related": related}
-ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": integer}
+ONE: Final[Mapping[str, Parser]] = {"include_related": _related}
+ARTIFACT: Final[Mapping[str, Parser]] = {**ONE, "step": _integer}
 NONE: Final[Mapping[str, Parser]] = {}
 
-UNSERVED: Final = frozenset(
-    {
-        "dbt_version",
-        "dbt_version__in",
-        "deferring_run_id",
-        "has_docs_generated",
-        "has_sources_generated",
-        "is_fusion_ready",
-        "is_system",
-        "triggers_schedule",
-    }
-)
+_UNSERVED: Final = """
+dbt_version dbt_version__in deferring_run_id has_docs_generated has_sources_generated
+is_fusion_ready is_system triggers_schedule
+"""
+UNSERVED: Final = frozenset(_UNSERVED.split())
 """Keys of the lists that are described but not served."""
 
 
@@ -173,27 +137,29 @@ def parsed(query: MultiDict[str, str], known: Mapping[str, Parser]) -> dict[str,
     """Read a query. Of a key that is repeated the last value counts, of `include_related` all.
 
     Raises:
-        InvalidQueryError: A key is unknown or its value is of the wrong type.
+        RefusedError: A key is unknown or its value is of the wrong type.
     """
-    unknown = sorted(set(query) - set(known))
-    if unknown:
-        if "limit" in known and UNSERVED.issuperset(unknown):
-            raise InvalidQueryError(f"filter by {', '.join(unknown)}", "any.unserved_key")
-        keys = ", ".join(map(repr, unknown))
-        verb = "was" if len(unknown) == 1 else "were"
-        raise InvalidQueryError(
-            f"Additional properties are not allowed ({keys} {verb} unexpected)", "any.unknown_key"
-        )
-    values = {key: known[key](query.getlist(key)[-1]) for key in query}
+    _check_keys(sorted(set(query) - set(known)), known)
+    try:
+        values = {key: known[key](query.getlist(key)[-1]) for key in query}
+    except ValueError as e:
+        raise invalid(str(e), "any.wrong_value") from None
     if "include_related" in values:
-        names = [name for text in query.getlist("include_related") for name in related(text)]
-        values["include_related"] = names
+        texts = query.getlist("include_related")
+        values["include_related"] = [name for text in texts for name in _related(text)]
     return values
 
 
-def includes(query: Mapping[str, Any]) -> frozenset[str]:
-    """Say which related objects a query includes."""
-    return frozenset(query.get("include_related", ()))
+def _check_keys(unknown: list[str], known: Mapping[str, Parser]) -> None:
+    if not unknown:
+        return
+    if "limit" in known and UNSERVED.issuperset(unknown):
+        message = f"The local dbt Cloud doesn't filter by {', '.join(unknown)}."
+        raise RefusedError(501, message, "any.unserved_key")
+    keys = ", ".join(map(repr, unknown))
+    verb = "was" if len(unknown) == 1 else "were"
+    message = f"Additional properties are not allowed ({keys} {verb} unexpected)"
+    raise invalid(message, "any.unknown_key")
 
 
 def select(items: Iterable[Any], query: Mapping[str, Any]) -> list[Any]:
@@ -212,21 +178,11 @@ def select(items: Iterable[Any], query: Mapping[str, Any]) -> list[Any]:
     return _ordered(selected, query.get("order_by", "id"))
 
 
+_NAMES: Final = "id created_at environment_id finished_at name project_id status"
 _FIELDS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "pk": operator.attrgetter("id"),
+    **{name: operator.attrgetter(name) for name in _NAMES.split()},
     "job_definition_id": operator.attrgetter("job.id"),
-    **{
-        name: operator.attrgetter(name)
-        for name in (
-            "id",
-            "created_at",
-            "environment_id",
-            "finished_at",
-            "name",
-            "project_id",
-            "status",
-        )
-    },
+    "pk": operator.attrgetter("id"),
 }
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "": operator.eq,
@@ -251,21 +207,12 @@ def page(
     items: list[Any], query: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Cut a page, and describe it as the `extra` of a list does, defaults included."""
-    first = query.get("offset", 0)
-    shown = items[first : first + query.get("limit", LIMIT)]
-    given = {key: value for key, value in query.items() if key not in _NOT_SHOWN}
-    filters = {"limit": LIMIT, "offset": 0, **defaults, **given}
+    filters = {"limit": LIMIT, "offset": 0, **defaults, **query}
+    shown = items[filters["offset"] : filters["offset"] + filters["limit"]]
+    order_by = filters.pop("order_by", "id")
+    filters.pop("include_related", None)
     return shown, {
-        "filters": {key: _shown(value) for key, value in filters.items()},
-        "order_by": query.get("order_by", "id"),
+        "filters": filters,
+        "order_by": order_by,
         "pagination": {"count": len(shown), "total_count": len(items)},
     }
-
-
-_NOT_SHOWN: Final = frozenset({"include_related", "order_by"})
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [str(item) if isinstance(item, datetime) else item for item in value]
-    return value

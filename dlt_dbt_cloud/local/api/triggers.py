@@ -1,53 +1,32 @@
 """The body of a trigger request: read from JSON or a form, and checked."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
+from werkzeug import Request
+
+from dlt_dbt_cloud.local.api.envelopes import invalid, typed
 from dlt_dbt_cloud.local.runners.commands import Command
 from dlt_dbt_cloud.local.state.records import Overrides
 
-if TYPE_CHECKING:
-    from werkzeug import Request
-
 CAUSE_MAX_LENGTH: Final = 255
 _LARGEST: Final = 2**63 - 1
-
-
-class InvalidTriggerError(Exception):
-    """The body is not one of a trigger.
-
-    Attributes:
-        data: The detail of the answer.
-        case: The behaviour that the refusal is.
-    """
-
-    def __init__(self, data: str | dict[str, str], case: str) -> None:
-        super().__init__(data)
-        self.data = data
-        self.case = case
 
 
 def read(request: Request) -> tuple[str, Overrides]:
     """Read the cause and the overrides of a trigger. Unknown keys are tolerated.
 
     Raises:
-        InvalidTriggerError: The body doesn't parse, or a value is of the wrong type.
+        RefusedError: The body doesn't parse, or a value is of the wrong type.
     """
     body = json_object(request) if request.mimetype == "application/json" else _form(request)
     if body.get("cause") is None:
-        raise InvalidTriggerError("'cause' is a required property", "trigger.no_cause")
-    known = {"cause": _cause, **_CHECKS}
-    values = {
-        key: _checked(key, check, body[key])
-        for key, check in known.items()
-        if body.get(key) is not None
-    }
+        raise invalid("'cause' is a required property", "trigger.no_cause")
+    values = {key: _checked(key, body[key]) for key in _CHECKS if body.get(key) is not None}
     return values.pop("cause"), Overrides(**values)
 
 
@@ -55,14 +34,14 @@ def json_object(request: Request) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        InvalidTriggerError: The body doesn't parse, or is something else.
+        RefusedError: The body doesn't parse, or is something else.
     """
     try:
         body = json.loads(request.get_data(), parse_constant=_no_number)
     except (ValueError, RecursionError) as e:
-        raise InvalidTriggerError(f"JSON parse error - {e}", "trigger.broken_body") from None
+        raise invalid(f"JSON parse error - {e}", "trigger.broken_body") from None
     if not isinstance(body, dict):
-        raise InvalidTriggerError(f"{brief(body)} is not of type 'object'", "trigger.broken_body")
+        raise invalid(f"{brief(body)} is not of type 'object'", "trigger.broken_body")
     return body
 
 
@@ -86,54 +65,44 @@ def _from_text(key: str, text: str) -> Any:
     return text
 
 
-def _checked(key: str, check: Callable[[Any], Any], value: Any) -> Any:
+def _checked(key: str, value: Any) -> Any:
     try:
-        return check(value)
+        return _CHECKS[key](value)
     except ValueError as e:
-        raise InvalidTriggerError({key: str(e)}, "trigger.wrong_value") from None
+        raise invalid({key: str(e)}, "trigger.wrong_value") from None
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{brief(value)} is not of type 'string'")  # noqa: TRY004  # the answer
-    if not value:
+    text = str(typed(value, "string"))
+    if not text:
         raise ValueError("'' is too short")
-    if "\0" in value or not _is_encodable(value):
+    if "\0" in text or text.encode(errors="replace").decode() != text:
         raise ValueError("Null characters are not allowed, nor surrogates.")
-    return value
-
-
-def _is_encodable(text: str) -> bool:
-    return text.encode(errors="replace").decode() == text
+    return text
 
 
 def _cause(value: Any) -> str:
-    if len(_text(value)) > CAUSE_MAX_LENGTH:
-        data = {"cause": f"{brief(value)} is too long"}
-        raise InvalidTriggerError(data, "trigger.long_cause")
-    return str(value)
+    text = _text(value)
+    if len(text) > CAUSE_MAX_LENGTH:
+        raise invalid({"cause": f"{brief(value)} is too long"}, "trigger.long_cause")
+    return text
 
 
 def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{brief(value)} is not of type 'integer'")  # noqa: TRY004  # the answer
-    if abs(value) > _LARGEST:
+    if abs(typed(value, "integer")) > _LARGEST:
         raise ValueError(f"{brief(value)} is out of range")
-    return value
+    return int(value)
 
 
 def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{brief(value)} is not of type 'boolean'")  # noqa: TRY004  # the answer
-    return value
+    return bool(typed(value, "boolean"))
 
 
 def _steps(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        raise ValueError(f"{brief(value)} is not of type 'array'")  # noqa: TRY004  # the answer
-    for step in value:
-        Command.parse(_text(step))
-    return value
+    steps = [_text(step) for step in typed(value, "array")]
+    for step in steps:
+        Command.parse(step)
+    return steps
 
 
 _BY_TYPE: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -143,5 +112,6 @@ _BY_TYPE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "list[str] | None": _steps,
 }
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    field.name: _BY_TYPE[str(field.type)] for field in fields(Overrides)
+    "cause": _cause,
+    **{field.name: _BY_TYPE[str(field.type)] for field in fields(Overrides)},
 }

@@ -1,21 +1,21 @@
 """What is between the clients and the application: it keeps the log, and it fails on demand."""
 
-from __future__ import annotations
-
-import json
 import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from math import inf
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from waitress.channel import ClientDisconnected
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wrappers import Response
 
 from dlt_dbt_cloud.local.api import envelopes
-from dlt_dbt_cloud.local.api.basis import HEADER
 from dlt_dbt_cloud.local.api.behaviours import BY_NAME
 from dlt_dbt_cloud.local.faults import Fault, Request
 
@@ -30,14 +30,7 @@ MAX_LOGGED: Final = 2**24
 """How many requests the log keeps at most, and how many characters of them."""
 
 _HTML: Final = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-_REASONS: Final = {
-    200: "Sign in",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
+_NONE: Final = Fault(commits=True)
 
 
 @dataclass
@@ -61,8 +54,8 @@ class _Set:
 class Wire:
     """What is between the clients and the application: it keeps the log, and it fails on demand."""
 
-    app: WSGIApplication
-    newest_run_id: Callable[[], int]
+    app: "WSGIApplication"
+    runs: Collection[int]
     clock: Callable[[], float] = time.monotonic
     requests: deque[Request] = field(default_factory=deque)
     closed: threading.Event = field(default_factory=threading.Event)
@@ -73,28 +66,35 @@ class Wire:
     def fail_next(
         self,
         fault: Fault,
-        path: str,
-        method: str | None,
-        times: int,
-        seconds: float | None,
+        path: str = "",
+        method: str | None = None,
+        times: float = 1,
+        seconds: float | None = None,
     ) -> None:
         """Set a fault."""
-        until = float("inf") if seconds is None else self.clock() + seconds
-        count = times if seconds is None else float("inf")
+        until = inf
+        if seconds is not None:
+            times, until = inf, self.clock() + seconds
         with self._lock:
             self._set.append(
-                _Set(fault, re.compile(path), method, count, until, self.newest_run_id())
+                _Set(fault, re.compile(path), method, times, until, max(self.runs, default=0))
             )
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         """Serve one request."""
         seen = _request(environ)
         found = self._take(seen)
-        if found is None:
-            return self._pass(environ, start_response, seen)
-        if found.fault.is_lagging_list:
+        fault = found.fault if found else _NONE
+        if found and fault.is_lagging_list:
             environ[HIDDEN_AFTER] = found.newest_run_id
-        return self._fail(found.fault, environ, start_response, seen)
+        response = self._respond(fault, environ, seen.path)
+        self._log(seen, None if response is None else response.status_code)
+        if response is None:
+            _drop(environ)
+        self.closed.wait(fault.seconds)
+        return response(environ, start_response)
 
     def _take(self, seen: Request) -> _Set | None:
         with self._lock:
@@ -104,43 +104,10 @@ class Wire:
                     return one
         return None
 
-    def _pass(
-        self, environ: WSGIEnvironment, start_response: StartResponse, seen: Request
-    ) -> Iterable[bytes]:
-        def logging_start(status: str, *more: Any) -> Any:
-            self._log(seen, int(status[:3]))
-            return start_response(status, *more)
-
-        return self.app(environ, logging_start)
-
-    def _fail(
-        self,
-        fault: Fault,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        seen: Request,
-    ) -> Iterable[bytes]:
-        if fault.commits and (fault.drops or fault.status):
-            _swallow(self.app, environ)
-        if fault.drops:
-            self._log(seen, None)
-            _drop(environ)
-        status, body = _answer(fault, seen.path)
-        if status is None:
-            answer = _whole(self._pass(environ, start_response, seen))
-            self.closed.wait(fault.seconds)
-            return answer
-        self._log(seen, status)
-        start_response(
-            f"{status} {_REASONS.get(status, 'Status')}",
-            [
-                ("Content-Type", "text/html" if fault.is_html else "application/json"),
-                ("Content-Length", str(len(body))),
-                (HEADER, _basis(fault)),
-                *fault.headers,
-            ],
-        )
-        return [body]
+    def _respond(self, fault: Fault, environ: "WSGIEnvironment", path: str) -> Response | None:
+        """Returns what the client gets, None if the connection breaks."""
+        served = Response.from_app(self.app, environ, buffered=True) if fault.commits else None
+        return None if fault.drops else _failure(fault, path) or served
 
     def _log(self, seen: Request, status: int | None) -> None:
         with self._lock:
@@ -151,62 +118,48 @@ class Wire:
                 self._logged -= len(gone.path) + len(gone.body)
 
 
-def _request(environ: WSGIEnvironment) -> Request:
-    query = environ.get("QUERY_STRING")
-    path = environ["PATH_INFO"] + (f"?{query}" if query else "")
-    return Request(environ["REQUEST_METHOD"], path, None, _body(environ))
-
-
-def _body(environ: WSGIEnvironment) -> str:
+def _request(environ: "WSGIEnvironment") -> Request:
     content = environ["wsgi.input"].read()
     environ["wsgi.input"] = BytesIO(content)  # to be read again
-    return str(content.decode("utf-8", errors="replace"))
+    query = environ.get("QUERY_STRING")
+    path = environ["PATH_INFO"] + (f"?{query}" if query else "")
+    return Request(environ["REQUEST_METHOD"], path, None, content.decode(errors="replace"))
 
 
-def _answer(fault: Fault, path: str) -> tuple[int | None, bytes]:
+def _failure(fault: Fault, path: str) -> Response | None:
+    """Returns the answer that a fault gives instead of the application, None if it gives none."""
     if fault.is_late_artifact:
         is_list = path.rstrip("/").endswith("artifacts")
-        body = envelopes.success(None) if is_list else envelopes.error(404, envelopes.NOT_FOUND)
-        return body["status"]["code"], json.dumps(body).encode()
-    if fault.status is None:
-        return None, b""
-    if fault.is_html:
-        return fault.status, _HTML.format(_REASONS.get(fault.status, fault.status)).encode()
-    return fault.status, json.dumps(_error(fault.status)).encode()
-
-
-def _error(status: int) -> dict[str, Any]:
-    messages = {404: envelopes.NOT_FOUND, 500: envelopes.SERVER_ERROR}
-    return envelopes.error(status, messages.get(status) or f"{_REASONS.get(status, 'Error')}.")
-
-
-def _swallow(app: WSGIApplication, environ: WSGIEnvironment) -> None:
-    def start_response(*_: Any) -> Any:
+        failure = envelopes.success(None) if is_list else _error(404)
+    elif fault.status is None:
         return None
-
-    _whole(app(environ, start_response))
-
-
-def _whole(answer: Iterable[bytes]) -> list[bytes]:
-    try:
-        return list(answer)
-    finally:
-        if hasattr(answer, "close"):
-            answer.close()
+    else:
+        failure = _page(fault.status) if fault.is_html else _error(fault.status)
+    failure.headers.extend(fault.headers)
+    failure.headers.set(*BY_NAME[f"fault.{_case(fault)}"].header)
+    return failure
 
 
-def _drop(environ: WSGIEnvironment) -> NoReturn:
+def _error(code: int) -> Response:
+    message = envelopes.MESSAGES.get(code) or f"{HTTP_STATUS_CODES.get(code, 'Error')}."
+    return envelopes.answer(envelopes.error(code, message))
+
+
+def _page(code: int) -> Response:
+    title = "Sign in" if code == HTTPStatus.OK else HTTP_STATUS_CODES.get(code, "Error")
+    return Response(_HTML.format(title), code, mimetype="text/html")
+
+
+def _drop(environ: "WSGIEnvironment") -> NoReturn:
     channel = environ["waitress.client_disconnected"].__self__
     channel.cancel()
     channel.server.pull_trigger()
     raise ClientDisconnected
 
 
-def _basis(fault: Fault) -> str:
+def _case(fault: Fault) -> str:
     if fault.is_late_artifact:
-        case = "late_artifacts"
-    elif fault.is_html:
-        case = "html"
-    else:
-        case = {404: "not_found", 500: "json"}.get(fault.status or 0, "other_json")
-    return f"{BY_NAME[f'fault.{case}'].basis.value}; fault.{case}"
+        return "late_artifacts"
+    if fault.is_html:
+        return "html"
+    return {404: "not_found", 500: "json"}.get(fault.status or 0, "other_json")

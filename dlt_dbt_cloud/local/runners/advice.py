@@ -1,7 +1,5 @@
 """Says in the log of a failed step what a person can do, instead of a traceback."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

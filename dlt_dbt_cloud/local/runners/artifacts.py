@@ -1,8 +1,5 @@
 """The artifacts of a run: the files in the target folders of its steps, and no others."""
 
-from __future__ import annotations
-
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +8,12 @@ from dlt_dbt_cloud.local.state.records import Run
 
 def listed(run: Run) -> list[str]:
     """List the paths of the artifacts. A later step replaces those of an earlier one."""
-    if not run.artifacts_saved:
-        return []
     return sorted({path for folder in _folders(run) for path in _files(folder)})
 
 
 def found(run: Run, path: str, step_index: int | None) -> Path | None:
     """Find an artifact: of the given step, or of the last step that has it."""
-    if not run.artifacts_saved:
-        return None
-    folders = reversed(_folders(run)) if step_index is None else _folders(run, step_index)
+    folders = reversed(_folders(run, step_index))
     return next((file for folder in folders if (file := _inside(folder, path))), None)
 
 
@@ -28,16 +21,13 @@ def _folders(run: Run, step_index: int | None = None) -> list[Path]:
     return [
         step.target_path
         for step in run.steps
-        if step.target_path is not None and step_index in (None, step.index)
+        if run.artifacts_saved and step.target_path and step_index in (None, step.index)
     ]
 
 
 def _files(folder: Path) -> Iterator[str]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            relative = (Path(where) / name).relative_to(folder).as_posix()
-            if _inside(folder, relative):
-                yield relative
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return (path for path in paths if _inside(folder, path))
 
 
 def _inside(folder: Path, path: str) -> Path | None:

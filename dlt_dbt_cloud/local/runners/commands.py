@@ -1,55 +1,23 @@
 """The steps of a job as commands of dbt, and nothing else: there is never a shell."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_NO_THREADS: Final = frozenset({"clean", "debug", "deps", "list", "ls"})
-RETRYABLE: Final = frozenset(
-    {
-        "build",
-        "clone",
-        "compile",
-        "docs generate",
-        "retry",
-        "run",
-        "run-operation",
-        "seed",
-        "snapshot",
-        "test",
-    }
-)
-"""What `dbt retry` takes up again."""
+_RETRYABLE: Final = "build clone compile retry run run-operation seed snapshot test"
+RETRYABLE: Final = frozenset({*_RETRYABLE.split(), "docs generate"})
+"""The commands that `dbt retry` can retry."""
 _THREADS: Final = RETRYABLE | {"parse", "show", "source freshness", "source snapshot-freshness"}
-COMMANDS: Final = _NO_THREADS | _THREADS
+COMMANDS: Final = _THREADS | {"clean", "debug", "deps", "list", "ls"}
 _GROUPS: Final = frozenset({"docs", "source"})
-WITH_VALUE: Final = frozenset(
-    {
-        "--defer-state",
-        "--deprecated-defer",
-        "--deprecated-favor-state",
-        "--deprecated-state",
-        "--indirect-selection",
-        "--log-file-max-bytes",
-        "--log-format",
-        "--log-format-file",
-        "--log-level",
-        "--log-level-file",
-        "--log-path",
-        "--partial-parse-file-path",
-        "--printer-width",
-        "--profile",
-        "--record-timing-info",
-        "--state",
-        "--target",
-        "--warn-error-options",
-        "-r",
-        "-t",
-    }
-)
+_WITH_VALUE: Final = """
+--defer-state --deprecated-defer --deprecated-favor-state --deprecated-state --indirect-selection
+--log-file-max-bytes --log-format --log-format-file --log-level --log-level-file --log-path
+--partial-parse-file-path --printer-width --profile --record-timing-info --state --target
+--warn-error-options -r -t
+"""
+WITH_VALUE: Final = frozenset(_WITH_VALUE.split())
 """The options of dbt that may come before a command and take a value."""
 
 _OURS: Final = ("--log-path", "--profiles-dir", "--project-dir", "--target-path")
@@ -72,7 +40,7 @@ class Command:
     after: int
 
     @classmethod
-    def parse(cls, text: str) -> Command:
+    def parse(cls, text: str) -> "Command":
         """Read a step.
 
         Raises:

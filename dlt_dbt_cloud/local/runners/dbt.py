@@ -1,13 +1,12 @@
 """A run of real dbt: its steps, one after the other, each a process with folders of its own."""
 
-from __future__ import annotations
-
+import math
 import signal
 import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -16,26 +15,23 @@ from dlt_dbt_cloud.local.api.bodies import humanized
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 from dlt_dbt_cloud.local.runners.advice import explain, is_locked
-from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process
 from dlt_dbt_cloud.local.runners.commands import RETRYABLE, Command
-from dlt_dbt_cloud.local.runners.environment import job_environment, step_environment
-from dlt_dbt_cloud.local.runners.packages import Packages
-from dlt_dbt_cloud.local.runners.parsed import keep, kept
-from dlt_dbt_cloud.local.runners.plan import Planned, plan
-from dlt_dbt_cloud.local.runners.version import version_of
+from dlt_dbt_cloud.local.runners.installed import Call, ColdProcess, Process
+from dlt_dbt_cloud.local.runners.plan import Planned, job_environment, plan, step_environment
+from dlt_dbt_cloud.local.runners.project import Packages, keep, kept, version_of
 from dlt_dbt_cloud.local.runners.warm import ColdError
-from dlt_dbt_cloud.local.state.records import Run, Step
+from dlt_dbt_cloud.local.state.records import Execution, Run
 from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 FAILED: Final = "dbt command failed"
 _PAUSE: Final = 0.1
 _LOCK_PATIENCE: Final = 5.0
-"""Seconds in which whoever has the database open may close it."""
+"""Seconds to wait for another process to close the database."""
 
 
 @dataclass
-class DBTExecution:
+class DBTExecution(Execution):
     """Carries out one run of a `DBTJob` in a thread of its own."""
 
     world: World
@@ -43,8 +39,8 @@ class DBTExecution:
     job: DBTJob
     _thread: threading.Thread | None = None
     _ending: tuple[Status, str] | None = None
-    """How the run ends where it isn't left to dbt: cancelled by a user, timed out."""
-    _deadline: float = field(default=float("inf"))
+    """How the run ends if dbt doesn't decide it: cancelled by a user, timed out."""
+    _deadline: float = math.inf
 
     def begin(self) -> None:
         """Start the run."""
@@ -53,15 +49,12 @@ class DBTExecution:
         )
         self._thread.start()
 
-    def looked_at(self) -> None:
-        """Nothing: dbt takes its own time."""
-
     def cancel(self, status_message: str) -> None:
         """End the step that runs; the thread does it, and then ends the run."""
         self._ending = self._ending or (Status.CANCELLED, status_message)
 
     def retry_refusal(self) -> str | None:
-        """Say why `dbt retry` can't take the failed run up."""
+        """Say why `dbt retry` can't retry the run."""
         step = self.run.failed_step
         if step is None or step.command is None or step.target_path is None:
             return "RETRY_NO_RUN_RESULTS"
@@ -87,7 +80,8 @@ class DBTExecution:
     def _steps(self) -> tuple[Status, str | None]:
         self.run.version = version_of(Path(self.job.project_dir))
         self.world.start(self.run)
-        self._deadline = _deadline(self._timeout)
+        if self._timeout > 0:
+            self._deadline = time.monotonic() + self._timeout
         planned = list(plan(self.run, self.job))
         profiles_dir = self._profiles_dir()
         for position, step in enumerate(planned):
@@ -117,28 +111,34 @@ class DBTExecution:
         step.logs_path.touch()  # a step may end before dbt writes its first line
         step.debug_logs_path = folder / "dbt.log"
         step.target_path = folder / "target"
-        code = self._dbt(planned, step, folder, profiles_dir)
+        call = self._planned_call(planned.command, planned.state, folder, profiles_dir)
+        code = self._with_packages(planned.command, call)
+        self.run.job.parsed = keep(self.job, step.target_path) or self.run.job.parsed
+        self.world.dbt.prepare(call.dbt, call.env, self.run.job.parsed)
         status = Status.ERROR if code else Status.SUCCESS
         self.world.finish_step(step, self._ending[0] if self._ending else status)
         return status == Status.SUCCESS
 
-    def _dbt(self, planned: Planned, step: Step, folder: Path, profiles_dir: Path) -> int:
-        assert planned.command is not None and step.logs_path is not None  # noqa: S101, PT018
-        threads = self.run.trigger.overrides.threads_override or self.job.threads
-        env = step_environment(self.world, self.run, self.job) | {
-            "DBT_LOG_PATH": str(folder),
-            "DBT_TARGET_PATH": str(step.target_path),
-            "DBT_PROFILES_DIR": str(profiles_dir),
-            **self._target(),
-            **({"DBT_STATE": str(planned.state)} if planned.state else {}),
-            **self._partial_parse(),
+    def _planned_call(
+        self, command: Command, state: Path | None, folder: Path, profiles_dir: Path
+    ) -> Call:
+        overrides = self.run.trigger.overrides
+        parsed = self.run.job.parsed
+        if not parsed or not parsed.is_file():
+            parsed = kept(self.job)
+        more = {
+            "DBT_LOG_PATH": folder,
+            "DBT_TARGET_PATH": folder / "target",
+            "DBT_PROFILES_DIR": profiles_dir,
+            "DBT_TARGET": overrides.target_name_override or self.job.target,
+            "DBT_STATE": state,
+            # dbt parses what has changed since the job's last run, as in a folder that it knows.
+            "DBT_PARTIAL_PARSE_FILE_PATH": parsed,
         }
-        arguments = planned.command.arguments(threads)
-        call = Call(self.job.installed(), arguments, Path(self.job.cwd), env, step.logs_path)
-        code = self._with_packages(planned.command, call)
-        self.run.job.parsed = keep(self.job, folder / "target") or self.run.job.parsed
-        self.world.dbt.prepare(call.dbt, env, self.run.job.parsed)
-        return code
+        env = step_environment(self.world, self.run, self.job)
+        env |= {name: str(value) for name, value in more.items() if value}
+        arguments = command.arguments(overrides.threads_override or self.job.threads)
+        return Call(self.job.installed(), arguments, Path(self.job.cwd), env, folder / "stdout.log")
 
     def _with_packages(self, command: Command, call: Call) -> int:
         packages, is_deps = Packages(Path(self.job.project_dir)), command.name == "deps"
@@ -166,8 +166,8 @@ class DBTExecution:
         return code
 
     def _is_over(self) -> bool:
-        if time.monotonic() >= self._deadline:
-            self._time_out()
+        if time.monotonic() >= self._deadline and not self._ending:
+            self._ending = Status.CANCELLED, timed_out(self._timeout)
         return self._ending is not None
 
     def _call(self, call: Call) -> int:
@@ -176,16 +176,6 @@ class DBTExecution:
         except ColdError as e:
             self.world.dbt.give_up(str(e))
             return self._wait(ColdProcess(call))
-
-    def _target(self) -> dict[str, str]:
-        target = self.run.trigger.overrides.target_name_override or self.job.target
-        return {"DBT_TARGET": target} if target else {}
-
-    def _partial_parse(self) -> dict[str, str]:
-        """Let dbt parse what changed since the job's last run, as it does in a folder it knows."""
-        parsed = self.run.job.parsed
-        found = parsed if parsed and parsed.is_file() else kept(self.job)
-        return {"DBT_PARTIAL_PARSE_FILE_PATH": str(found)} if found else {}
 
     def _profiles_dir(self) -> Path:
         """Write a profile for this run alone if an override asks for one."""
@@ -203,16 +193,9 @@ class DBTExecution:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(timeout=_PAUSE)
                 if self._is_over():
-                    return end(process, self.world.cancel_grace)
+                    return _end(process, self.world.cancel_grace)
         finally:
             process.signal_group(signal.SIGKILL)  # whatever dbt left behind
-
-    def _time_out(self) -> None:
-        self._ending = self._ending or (Status.CANCELLED, timed_out(self._timeout))
-
-
-def _deadline(timeout_seconds: int) -> float:
-    return time.monotonic() + timeout_seconds if timeout_seconds > 0 else float("inf")
 
 
 def timed_out(seconds: int) -> str:
@@ -232,7 +215,7 @@ def warm_up(world: World) -> None:
         world.dbt.prepare(job.installed(), job_environment(job), kept(job))
 
 
-def end(process: Process, grace: float) -> int:
+def _end(process: Process, grace: float) -> int:
     """End dbt and its children: ask it as Ctrl-C does, then more firmly, then by force."""
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process.signal_group(how)

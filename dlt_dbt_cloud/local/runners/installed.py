@@ -1,15 +1,17 @@
-"""Finds the dbt that runs the steps: in this Python, on PATH, or where a job says."""
+"""Finds the dbt that runs the steps: in this Python, on PATH, or where a job says. Calls it."""
 
-from __future__ import annotations
-
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
@@ -52,40 +54,82 @@ class DBT:
         return found[0] if found else "unknown"
 
 
-def find_dbt(path: str | None) -> DBT:
+def find_dbt(path: str | Path | None) -> DBT:
     """Find the dbt of a job.
 
     Args:
-        path: Where it is, or its name on PATH. Without, it is that of this Python, or else the one
-            on PATH.
+        path: Where it is, or its name on PATH. By default it is that of this Python, or else the
+            one on PATH.
 
     Raises:
         LocalDBTCloudException: There is none.
     """
-    if path is None and _is_here():
-        return DBT((sys.executable, "-c", _CALL), sys.executable)
-    found = shutil.which(path or "dbt")
+    if path is None:
+        with suppress(metadata.PackageNotFoundError):
+            metadata.version("dbt-core")
+            return DBT((sys.executable, "-c", _CALL), sys.executable)
+    found = shutil.which(str(path or "dbt"))
     if found:
         return DBT((found,), _python_of(Path(found)))
     if path is None:
         raise LocalDBTCloudException(
             "dbt is not installed. Install the extra `local-duckdb`, in a clone with "
             "`pip install '.[local-duckdb]'`, or dbt-core and the adapter of your destination. "
-            "If it is in another environment, name it: "
-            "dbt='/path/to/bin/dbt'."
+            "If it is in another environment, name it: dbt='/path/to/bin/dbt'."
         )
     raise LocalDBTCloudException(f"There is no program {path}. Name the dbt of an environment.")
-
-
-def _is_here() -> bool:
-    try:
-        metadata.version("dbt-core")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _python_of(script: Path) -> str | None:
     with script.open("rb") as file:
         found = _PYTHON.match(file.read(512))
     return found[1].decode() if found else None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of dbt in a folder, with all of its environment. What it prints goes into `log`."""
+
+    dbt: DBT
+    arguments: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    log: Path
+
+
+class Process(Protocol):
+    """A process that runs dbt, the leader of a process group."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code. Raises `subprocess.TimeoutExpired` if it still runs then."""
+        ...
+
+    def signal_group(self, how: signal.Signals) -> None:
+        """Signal the process and its children."""
+        ...
+
+
+class ColdProcess(subprocess.Popen[bytes]):
+    """A process that imports dbt."""
+
+    def __init__(self, call: Call) -> None:
+        with call.log.open("wb") as log:
+            super().__init__(
+                [*call.dbt.command, *call.arguments],
+                cwd=call.cwd,
+                env=call.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def signal_group(self, how: signal.Signals) -> None:
+        """Signal the process and its children."""
+        signal_group(self.pid, how)
+
+
+def signal_group(pid: int, how: signal.Signals) -> None:
+    """Signal a process group, if any of it is left."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, how)

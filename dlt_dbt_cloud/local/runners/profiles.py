@@ -1,10 +1,7 @@
 """The dbt project and profile of a job: found, checked before anything runs, derived for a run."""
 
-from __future__ import annotations
-
 import copy
-import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -84,14 +81,9 @@ def _all_outputs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds the profile of a dbt project, as dbt would.
+    """Finds the profile of a dbt project as dbt would, if it is called in `cwd` with `env`.
 
-    Attributes:
-        project_dir: The folder of the project.
-        profiles_dir: The folder of the profiles, if that is said.
-        target: The target, if that is said.
-        cwd: The folder that dbt is called in.
-        env: Its environment.
+    A folder of profiles or a target that is said counts instead of what dbt would find.
     """
 
     project_dir: Path
@@ -146,22 +138,22 @@ class Finder:
     def _profile(self, path: Path, content: dict[str, Any], name: str | None) -> Profile:
         if name is None:
             return Profile(path, content, None, None)
-        if name not in content:
-            raise LocalDBTCloudException(
-                f"{path} has no profile {name!r}, which dbt_project.yml names. It has: "
-                f"{', '.join(map(str, content)) or 'none'}."
-            )
+        _check_known(name, content, f"{path} has no profile {name!r}, which dbt_project.yml names.")
         profile = content[name] if isinstance(content[name], dict) else {}
         outputs = profile.get("outputs")
         if not isinstance(outputs, dict) or not all(isinstance(o, dict) for o in outputs.values()):
             raise LocalDBTCloudException(f"The profile {name!r} in {path} has no outputs.")
         target = self.target or self.render(str(profile.get("target", "default")))
-        if target is not None and target not in outputs:
-            raise LocalDBTCloudException(
-                f"The profile {name!r} in {path} has no target {target!r}. It has: "
-                f"{', '.join(map(str, outputs)) or 'none'}."
-            )
+        if target is not None:
+            message = f"The profile {name!r} in {path} has no target {target!r}."
+            _check_known(target, outputs, message)
         return Profile(path, content, name, target)
+
+
+def _check_known(name: str, known: Collection[str], message: str) -> None:
+    if name not in known:
+        names = ", ".join(map(str, known)) or "none"
+        raise LocalDBTCloudException(f"{message} It has: {names}.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -172,8 +164,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise LocalDBTCloudException(f"{path} does not parse: it holds no settings.")
     return cast("dict[str, Any]", content)
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the server with the job's own variables over it."""
-    return {**os.environ, **env}

@@ -1,23 +1,20 @@
-"""A run without dbt: it follows the script of its job, look by look or by the clock."""
-
-from __future__ import annotations
+"""A run without dbt: it follows the script of its job, poll by poll or by the clock."""
 
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dlt_dbt_cloud.local.jobs import NO_RESULTS, ScriptedJob
-from dlt_dbt_cloud.local.state.records import Run
+from dlt_dbt_cloud.local.jobs import NOTHING_BUILT, ScriptedJob
+from dlt_dbt_cloud.local.state.records import Execution, Run
 from dlt_dbt_cloud.local.state.world import World
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 _STARTED: Final = (Status.RUNNING, Status.SUCCESS, Status.ERROR)
-_NOTHING_BUILT: Final = {"run_results.json": NO_RESULTS}
 
 
 @dataclass
-class ScriptedExecution:
-    """Carries out one run of a `ScriptedJob`, whenever a client looks at it."""
+class ScriptedExecution(Execution):
+    """Carries out one run of a `ScriptedJob`: it moves on whenever a client reads it."""
 
     world: World
     run: Run
@@ -30,7 +27,7 @@ class ScriptedExecution:
         self._began_at = self.world.clock()
 
     def looked_at(self) -> None:
-        """Go on in the script."""
+        """Move on in the script."""
         self._looks += 1
         passed = self.world.clock() - self._began_at if self.job.is_timed else self._looks
         reached = [status for start, status in self.job.script() if start <= passed]
@@ -40,9 +37,6 @@ class ScriptedExecution:
     def cancel(self, status_message: str) -> None:
         """End the run at once."""
         self.world.finish(self.run, Status.CANCELLED, status_message)
-
-    def join(self) -> None:
-        """There is nothing to wait for."""
 
     def retry_refusal(self) -> str | None:
         """Say why a failed run can't be retried."""
@@ -60,8 +54,7 @@ class ScriptedExecution:
 
     def _start_steps(self) -> None:
         for command in self.job.steps:
-            step = self.world.start_step(self.run, f"Invoke dbt with `{command}`")
-            step.command = command
+            self.world.start_step(self.run, f"Invoke dbt with `{command}`", command)
         if self.run.steps:
             self.run.steps[-1].note = self.job.logs
 
@@ -75,7 +68,7 @@ class ScriptedExecution:
         for step in self.run.steps:
             step.target_path = self.run.folder / f"step_{step.index}"
             is_last = step is self.run.steps[-1]
-            for name, content in (self.job.artifacts if is_last else _NOTHING_BUILT).items():
+            for name, content in (self.job.artifacts if is_last else NOTHING_BUILT).items():
                 path = step.target_path / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(_bytes(content))

@@ -1,7 +1,5 @@
 """The local dbt Cloud's side of its warm dbt: starts helpers, and has them fork for steps."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import signal
@@ -18,22 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt_dbt_cloud._io import logger
-from dlt_dbt_cloud.local.runners.calls import Call, ColdProcess, Process, signal_group
-from dlt_dbt_cloud.local.runners.installed import DBT
+from dlt_dbt_cloud.local.runners.installed import DBT, Call, ColdProcess, Process, signal_group
 
 _HELPER: Final = Path(__file__).parent / "warm_dbt" / "__main__.py"
 # What differs from run to run: nothing reads it before dbt is called.
-PER_RUN: Final = (
-    "DBT_CLOUD_",
-    "DBT_ENV_CUSTOM_ENV_",
-    "DBT_LOG_PATH",
-    "DBT_PARTIAL_PARSE_FILE_PATH",
-    "DBT_PROFILES_DIR",
-    "DBT_PROJECT_DIR",
-    "DBT_STATE",
-    "DBT_TARGET",
-    "PYTEST_CURRENT_TEST",
-)
+_PER_RUN: Final = """
+DBT_CLOUD_ DBT_ENV_CUSTOM_ENV_ DBT_LOG_PATH DBT_PARTIAL_PARSE_FILE_PATH DBT_PROFILES_DIR
+DBT_PROJECT_DIR DBT_STATE DBT_TARGET PYTEST_CURRENT_TEST
+"""
+PER_RUN: Final = tuple(_PER_RUN.split())
 # What the interpreter and C libraries read when they start, and libraries that go through all
 # variables to find their own. A helper says which others were read.
 _READ_AT_START: Final = ("LANG", "LC_", "LD_", "MALLOC_", "NETWORKX_", "PYTHON", "TZ")
@@ -52,12 +43,7 @@ class WarmProcess:
     code: Future[int] = field(default_factory=Future)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code.
-
-        Raises:
-            subprocess.TimeoutExpired: It still runs.
-            ColdError: It can't run here.
-        """
+        """Return the exit code, as a `Process` does. Raises `ColdError` if it can't run here."""
         try:
             return self.code.result(timeout)
         except FutureTimeoutError:
@@ -92,7 +78,12 @@ class WarmProcess:
 
 
 class Helper:
-    """A process that has imported dbt in an environment, and forks for steps."""
+    """A process that has imported dbt in an environment, and forks for steps.
+
+    Attributes:
+        read: The variables of the environment that dbt reads while it is imported.
+        refusal: Why it runs no more steps, None if it does.
+    """
 
     def __init__(self, python: str, adapters: Iterable[str], env: Mapping[str, str]) -> None:
         self._python = python
@@ -101,7 +92,7 @@ class Helper:
         self._lock = threading.Lock()
         self._ids = itertools.count()
         self._steps: dict[int, WarmProcess] = {}
-        self._refusal: str | None = None
+        self.refusal: str | None = None
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -112,11 +103,6 @@ class Helper:
             )
         self._thread = threading.Thread(target=self._listen, name="warm-dbt", daemon=True)
         self._thread.start()
-
-    @property
-    def refusal(self) -> str | None:
-        """Why it runs no more steps, None if it does."""
-        return self._refusal
 
     def suits(self, python: str, env: Mapping[str, str]) -> bool:
         """Say whether what it has imported is what a Python would import in an environment."""
@@ -132,18 +118,13 @@ class Helper:
         """Have a step run."""
         step = WarmProcess()
         with self._lock:
-            if self._refusal is not None:
-                step.lose(self._refusal)
+            if self.refusal is not None:
+                step.lose(self.refusal)
                 return step
             step_id = next(self._ids)
             self._steps[step_id] = step
-            self._send(
-                id=step_id,
-                arguments=list(call.arguments),
-                cwd=str(call.cwd),
-                env=dict(call.env),
-                log=str(call.log),
-            )
+            places = {"cwd": str(call.cwd), "log": str(call.log)}
+            self._send(id=step_id, arguments=call.arguments, env=dict(call.env), **places)
         return step
 
     def load(self, parsed: Path) -> None:
@@ -182,9 +163,9 @@ class Helper:
 
     def _end(self, why: str) -> None:
         with self._lock:
-            self._refusal = self._refusal or why
+            self.refusal = self.refusal or why
             for step in self._steps.values():
-                step.lose(self._refusal)
+                step.lose(self.refusal)
         if not self.read.done():
             self.read.set_result(frozenset())
 

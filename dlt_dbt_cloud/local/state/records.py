@@ -4,23 +4,42 @@ Plain records, named as in the API. What they look like as JSON is the business 
 how they come to change is the business of `world`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
-from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.run import DBTCloudRunStatus as Status
 
 CANCELLED_BY_USER: Final = "Cancelled by user."
 
 
+class Execution:
+    """One run on its way. The world calls it with its lock held; none of the calls blocks."""
+
+    def begin(self) -> None:
+        """The run is the first of its queue: start."""
+        raise NotImplementedError
+
+    def looked_at(self) -> None:
+        """A client has read the run. Only a scripted one moves on by that."""
+
+    def cancel(self, status_message: str) -> None:
+        """End the run as cancelled, now or soon."""
+        raise NotImplementedError
+
+    def retry_refusal(self) -> str | None:
+        """Say why the failed run can't be retried, as dbt Cloud names it. None if it can."""
+        raise NotImplementedError
+
+    def join(self) -> None:
+        """Wait until nothing of the run is left. Called without the lock."""
+
+
 @dataclass(frozen=True)
 class Overrides:
-    """What a trigger asks for beside its cause. None is "as the job says"."""
+    """What a trigger requests beside its cause. None is "as the job says"."""
 
     git_branch: str | None = None
     git_sha: str | None = None
@@ -50,7 +69,7 @@ class Trigger:
 
 @dataclass
 class Step:
-    """One step of a run. Its logs are dbt's own files, read when they are asked for."""
+    """One step of a run. Its logs are dbt's own files, read for each answer."""
 
     id: int
     index: int
@@ -76,9 +95,9 @@ class Job:
     environment_id: int
     created_at: datetime
     described: DBTJob | ScriptedJob
-    queue: list[Run] = field(default_factory=list)
+    queue: "list[Run]" = field(default_factory=list)
     """The runs that are not complete, in order of arrival. Only the first one runs."""
-    runs: list[Run] = field(default_factory=list)
+    runs: "list[Run]" = field(default_factory=list)
     failure_count: int = 0
     """How many runs have failed in a row."""
     deactivated: bool = False
@@ -111,7 +130,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """The commands that a failing step kept from running."""
-    retried_run: Run | None = None
+    retried_run: "Run | None" = None
     artifacts_saved: bool = False
     execution: Execution = field(init=False, repr=False)
 
@@ -127,7 +146,7 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether it has finished, with whatever status."""
         return self.status >= Status.SUCCESS
 
     @property
@@ -135,12 +154,3 @@ class Run:
         """The step that made the run fail."""
         failed = (step for step in self.steps if step.status == Status.ERROR)
         return next(failed, None) if self.status == Status.ERROR else None
-
-    def step(self, index: int) -> Step | None:
-        """The step with the given index, which counts from 1."""
-        return next((step for step in self.steps if step.index == index), None)
-
-
-def compact(record: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is None."""
-    return {key: value for key, value in record.items() if value is not None}

@@ -1,13 +1,10 @@
 """The world of one local dbt Cloud: an account, its jobs, their runs and their queues."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import shutil
 import threading
-import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,9 +13,9 @@ from typing import Final
 
 from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 from dlt_dbt_cloud.local.runners.warm import WarmDBT
-from dlt_dbt_cloud.local.state.execution import Execution
 from dlt_dbt_cloud.local.state.records import (
     CANCELLED_BY_USER,
+    Execution,
     Job,
     Overrides,
     Run,
@@ -50,7 +47,7 @@ class World:
     Attributes:
         folder: Where the runs keep their files.
         execution: Prepares to carry out a run.
-        cancel_grace: Seconds that a cancelled dbt gets to end before it is made to.
+        cancel_grace: Seconds that a cancelled dbt has to end before it is killed.
         clock: Seconds, for scripted jobs that go by them.
         dbt: Carries out the calls of dbt.
         keep_runs: How many finished runs keep their logs and artifacts.
@@ -60,11 +57,11 @@ class World:
     """
 
     folder: Path
-    execution: Callable[[World, Run], Execution]
-    cancel_grace: float = 5.0
-    clock: Callable[[], float] = time.monotonic
-    dbt: WarmDBT = field(default_factory=WarmDBT)
-    keep_runs: int = 100
+    execution: "Callable[[World, Run], Execution]"
+    cancel_grace: float
+    clock: Callable[[], float]
+    dbt: WarmDBT
+    keep_runs: int
     run_slots: float = math.inf
     failures_allowed: float = math.inf
     next_script: ScriptedJob | None = None
@@ -76,43 +73,31 @@ class World:
 
     def __post_init__(self) -> None:
         self._ids = {name: itertools.count(first) for name, first in _FIRST_ID.items()}
-        # From the clock, in milliseconds: a run has the id of no run of an earlier server, be it in
-        # a folder that is kept or in a table of results.
+        # From the clock, in milliseconds: no run has the id of a run of an earlier server, which a
+        # kept folder or a table of results may still have.
         self._ids["run"] = itertools.count(_FIRST_ID["run"] + int(utc_now().timestamp() * 1000))
         self._finished: deque[Run] = deque()
-        self._projects: dict[str, int] = {}
-        self._environments: dict[tuple[str, str | None], int] = {}
+        self._projects = defaultdict[str, int](self._ids["project"].__next__)
+        self._environments = defaultdict[tuple[str, str | None], int](
+            self._ids["environment"].__next__
+        )
 
     def add_job(self, described: DBTJob | ScriptedJob) -> Job:
         """Make a job. Jobs on one dbt project are jobs of one project."""
         with self.lock:
-            project, place = described.project, (described.project, described.target)
-            if project not in self._projects:
-                self._projects[project] = next(self._ids["project"])
-            if place not in self._environments:
-                self._environments[place] = next(self._ids["environment"])
-            job = Job(
-                next(self._ids["job"]),
-                self._projects[project],
-                self._environments[place],
-                utc_now(),
-                described,
-            )
+            project_id = self._projects[described.project]
+            environment_id = self._environments[described.project, described.target]
+            job = Job(next(self._ids["job"]), project_id, environment_id, utc_now(), described)
             self.jobs[job.id] = job
             return job
 
     def enqueue(
-        self,
-        job: Job,
-        cause: str,
-        overrides: Overrides,
-        *,
-        category: str = "api",
-        retried_run: Run | None = None,
+        self, job: Job, cause: str, overrides: Overrides, retried_run: Run | None = None
     ) -> Run:
-        """Create a run of a job. Nothing tells a trigger from its repetition, as on dbt Cloud."""
+        """Create a run of a job. A repeated trigger creates another one, as on dbt Cloud."""
         with self.lock:
             now, run_id = utc_now(), next(self._ids["run"])
+            category = "rerun" if retried_run else "api"
             trigger = Trigger(next(self._ids["trigger"]), cause, category, overrides, now)
             folder = self.folder / f"run_{run_id}"
             run = Run(run_id, job, trigger, folder, now, now, retried_run=retried_run)
@@ -133,14 +118,8 @@ class World:
                     run.execution.begin()
 
     def retry(self, run: Run) -> Run:
-        """Create the run that takes up a failed one where it failed."""
-        return self.enqueue(
-            run.job,
-            f"Retry of run {run.id}",
-            run.trigger.overrides,
-            category="rerun",
-            retried_run=run,
-        )
+        """Create the run that continues a failed one where it failed."""
+        return self.enqueue(run.job, f"Retry of run {run.id}", run.trigger.overrides, run)
 
     def retry_refusal(self, run: Run) -> str | None:
         """Say why a run can't be retried, as dbt Cloud names it. None if it can."""
@@ -159,9 +138,9 @@ class World:
                 run.execution.cancel(status_message)
 
     def look_at(self, runs: Sequence[Run]) -> None:
-        """Tell runs that a client asks for them: scripted ones go on by that.
+        """Note that a client reads runs: scripted ones move on by that.
 
-        Who asks for a run that waits looks at the one that it waits for.
+        A read of a queued run counts for the run that it waits for.
         """
         for run in runs:
             if not run.is_complete:
@@ -206,10 +185,11 @@ class World:
         while len(self._finished) > self.keep_runs:
             shutil.rmtree(self._finished.popleft().folder, ignore_errors=True)
 
-    def start_step(self, run: Run, name: str) -> Step:
+    def start_step(self, run: Run, name: str, command: str | None = None) -> Step:
         """Begin a step of a run."""
         with self.lock:
-            step = Step(next(self._ids["step"]), len(run.steps) + 1, name, utc_now())
+            index = len(run.steps) + 1
+            step = Step(next(self._ids["step"]), index, name, utc_now(), command)
             run.steps.append(step)
             run.updated_at = utc_now()
             return step

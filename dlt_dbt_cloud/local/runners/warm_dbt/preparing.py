@@ -14,49 +14,30 @@ from .faster import install
 from .find import find
 
 _KEPT_MANIFESTS: Final = 4
-_MODULES: Final = (
-    "_strptime",
-    "babel.dates",
-    "daff",
-    "dbt.compilation",
-    "dbt.parser.sql",
-    "dbt.task.build",
-    "dbt.task.docs.generate",
-    "dbt.task.list",
-    "dbt_common.clients.agate_helper",
-    "google.protobuf.descriptor_pb2",
-    "multiprocessing.pool",
-    "netrc",
-    "resource",
-    "sqlparse",
-)
-_SCHEMAS: Final = (
-    "dbt.contracts.project:ProjectFlags",
-    "dbt.contracts.project:ProfileConfig",
-    "dbt.contracts.project:Project",
-    "dbt.contracts.project:PackageConfig",
-    "dbt.contracts.project:Configuration",
-    "dbt.contracts.selection:SelectorFile",
-    "dbt.task.test:TestResultData",
-)
-_CLASSES: Final = (
-    "dbt.adapters.contracts.connection:AdapterResponse",
-    "dbt.adapters.contracts.connection:QueryComment",
-    "dbt.adapters.contracts.relation:Path",
-    "dbt.adapters.contracts.relation:Policy",
-    "dbt.artifacts.resources.v1.components:ColumnConfig",
-    "dbt.artifacts.resources.v1.components:ColumnInfo",
-    "dbt.artifacts.resources.v1.components:Quoting",
-    "dbt.artifacts.resources.v1.documentation:Documentation",
-    "dbt.artifacts.schemas.manifest.v12.manifest:ManifestMetadata",
-    "dbt.artifacts.schemas.manifest.v12.manifest:WritableManifest",
-    "dbt.artifacts.schemas.results:TimingInfo",
-    "dbt.artifacts.schemas.run.v5.run:RunResultOutput",
-    "dbt.artifacts.schemas.run.v5.run:RunResultsArtifact",
-    "dbt.artifacts.schemas.run.v5.run:RunResultsMetadata",
-    "dbt.contracts.graph.nodes:Documentation",
-    "dbt_common.helper_types:WarnErrorOptionsV2",
-)
+_MODULES: Final = """
+_strptime babel.dates daff dbt.compilation dbt.parser.sql dbt.task.build dbt.task.docs.generate
+dbt.task.list dbt_common.clients.agate_helper google.protobuf.descriptor_pb2 multiprocessing.pool
+netrc resource sqlparse
+"""
+_SCHEMAS: Final = """
+dbt.contracts.project:ProjectFlags dbt.contracts.project:ProfileConfig
+dbt.contracts.project:Project dbt.contracts.project:PackageConfig
+dbt.contracts.project:Configuration dbt.contracts.selection:SelectorFile
+dbt.task.test:TestResultData
+"""
+_CLASSES: Final = """
+dbt.adapters.contracts.connection:AdapterResponse dbt.adapters.contracts.connection:QueryComment
+dbt.adapters.contracts.relation:Path dbt.adapters.contracts.relation:Policy
+dbt.artifacts.resources.v1.components:ColumnConfig
+dbt.artifacts.resources.v1.components:ColumnInfo dbt.artifacts.resources.v1.components:Quoting
+dbt.artifacts.resources.v1.documentation:Documentation
+dbt.artifacts.schemas.manifest.v12.manifest:ManifestMetadata
+dbt.artifacts.schemas.manifest.v12.manifest:WritableManifest
+dbt.artifacts.schemas.results:TimingInfo dbt.artifacts.schemas.run.v5.run:RunResultOutput
+dbt.artifacts.schemas.run.v5.run:RunResultsArtifact
+dbt.artifacts.schemas.run.v5.run:RunResultsMetadata dbt.contracts.graph.nodes:Documentation
+dbt_common.helper_types:WarnErrorOptionsV2
+"""
 
 
 class Memory:
@@ -102,17 +83,18 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
     """Import the modules that dbt imports late, and compile what depends on no project."""
     install()
     yield
-    for name in (*_MODULES, *(f"dbt.adapters.{adapter}.__version__" for adapter in adapters)):
+    versions = (f"dbt.adapters.{adapter}.__version__" for adapter in adapters)
+    for name in (*_MODULES.split(), *versions):
         with suppress(Exception):
             importlib.import_module(name)
         yield
-    checked = (*_SCHEMAS, *(f"dbt.adapters.{adapter}:Plugin.credentials" for adapter in adapters))
-    relations = (f"dbt.adapters.{adapter}:Plugin.adapter.Relation" for adapter in adapters)
+    plugins = [f"dbt.adapters.{adapter}:Plugin" for adapter in adapters]
+    checked = [*_SCHEMAS.split(), *(f"{it}.credentials" for it in plugins)]
     for path in checked:
         with suppress(Exception):
             find(path).json_schema()
         yield
-    for path in (*checked, *_CLASSES, *relations):
+    for path in (*checked, *_CLASSES.split(), *(f"{it}.adapter.Relation" for it in plugins)):
         with suppress(Exception):
             find(path).from_dict({})
         with suppress(Exception):  # it is empty, but the method is compiled
