@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "--plain-http-host",
         metavar="NAME",
         help="the name by which other machines reach it: they send the token over plain HTTP, "
-        "whoever is on the way can read it. Set DBT_CLOUD_PLAIN_HTTP_HOST=NAME there",
+        "anyone on the network path can read it. Set DBT_CLOUD_PLAIN_HTTP_HOST=NAME there",
     )
     add("--port", type=int, default=0, help="port to listen on (any free one)")
     add("--api-token", metavar="TOKEN", help="token that clients must send (a random one)")

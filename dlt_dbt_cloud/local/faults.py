@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Fault:
     """Something that goes wrong with a request, see `LocalDBTCloud.fail_next`.
 
-    Make one with the methods of this class. "Commits" says that dbt Cloud does what it is asked
-    to, though the client doesn't learn it.
+    Make one with the methods of this class. "Commits" means that dbt Cloud carries
+    out the request although the client gets no proper answer.
     """
 
     commits: bool

@@ -120,8 +120,9 @@ class DBTJob:
 class ScriptedJob:
     """A job whose runs follow a script, one at a time as those of every job.
 
-    Each time a client reads a run, alone or in a list, the run has the next of its `statuses`. The
-    last one stays. With pairs of seconds and status a run follows the time since it began instead:
+    Each time a client reads a run, alone or in a list, it shows the next of its `statuses`, and
+    then always the last. With pairs, the status depends on the seconds since the run reached the
+    head of its queue:
     `[(0, 1), (0.5, 3), (2, 10)]`, in TOML `[[0, 1], [0.5, 3], [2, 10]]`.
 
     Attributes:
@@ -131,12 +132,12 @@ class ScriptedJob:
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
         artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. By default
-            a `run_results.json` without results. They are those of the last step; the others have
-            such results. With none, `{}`, a run has no artifacts, `data: null`, and a client that
-            explains a failure waits some seconds for them.
+            a `run_results.json` without results. They belong to the last step; other steps get a `run_results.json` without
+            results. With `{}` a run has none (`data: null`), and a client that explains a failure
+            waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
-        generate_docs: What the job shows.
+        generate_docs: Shown as the setting of the job. It has no effect.
     """
 
     name: str = "Scripted job"

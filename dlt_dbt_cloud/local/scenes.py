@@ -33,7 +33,7 @@ class Scene(str, Enum):
     OUTAGE = "outage"
     """Every request fails, for 38 minutes or the given time."""
     SLOW_API = "slow_api"
-    """Every answer takes 5 s, for the given time."""
+    """Every answer takes 5 s, until the end or for the given time."""
 
 
 _SCRIPTS: Final = {

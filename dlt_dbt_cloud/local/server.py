@@ -42,7 +42,7 @@ _CLOCK: Final = "clock"
 class LocalDBTCloud:
     """A local dbt Cloud: its API v2 on loopback, over real dbt Core or scripted jobs.
 
-    Use it as a context manager. All its state is its own: several can be open at once.
+    Use it as a context manager. All its state is its own: several can be open at the same time.
 
     Args:
         project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
@@ -50,8 +50,8 @@ class LocalDBTCloud:
         host: Where to listen. Beyond this machine, such as on `0.0.0.0` in a container, only with a
             `plain_http_host`.
         plain_http_host: The name by which other machines reach it. They send the token over plain
-            HTTP: whoever is on the way can read it, and run what the dbt projects run. This
-            package's client does so only with the same name in `DBT_CLOUD_PLAIN_HTTP_HOST`.
+            HTTP: anyone on the network path can read it and run the jobs. This package's client
+            does so only with the same name in `DBT_CLOUD_PLAIN_HTTP_HOST`.
         port: Where to listen, 0 for any free port.
         api_token: The token that clients must send, by default a random one.
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
@@ -178,7 +178,7 @@ class LocalDBTCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same for the first job as environment variables, and one that wins over all else.
+        """Environment variables with the first job's settings, and one that overrides all others.
 
         A process with these variables reaches no other dbt Cloud through this package, whatever its
         files say. Other clients find the variables of the settings.
@@ -246,8 +246,8 @@ class LocalDBTCloud:
             )
         if not self._plain_http_host and not is_loopback(self._host):
             raise LocalDBTCloudException(
-                f"On {self._host} other machines can send requests over plain HTTP, and whoever is "
-                "on the way can read the token. If that is fine, say by which name they reach it: "
+                f"On {self._host} other machines can send requests over plain HTTP, and anyone "
+                "on the network path can read the token. If that is fine, say by which name they reach it: "
                 "plain_http_host='dbt-cloud'."
             )
         for described in self._described:
