@@ -31,7 +31,7 @@ async def publish(io: IO, run: DBTCloudRun, config: DBTCloudConfiguration) -> No
         for line in annotations(run):
             sys.stderr.write(f"{line}\n")
         write_summary(run)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the run matters
         logger.warning("Couldn't report run %d to GitHub Actions: %s", run.id, error)
     if config.notify and not run.is_success:
         try:

@@ -52,7 +52,7 @@ def local_dbt_cloud(
     For the time of the test it wins over all settings, also over those of a pipeline's section in
     secrets.toml: nothing reaches a real account. `credentials` for another host are refused.
 
-    With scripted jobs alone, waiting takes no time: a test with minutes of retries ends immediately.
+    With scripted jobs alone, waiting takes no time: minutes of retries are over immediately.
     `@pytest.mark.local_dbt_cloud(real_time=True)` lets it take time.
     """
     is_scripted = all(isinstance(job, local.ScriptedJob) for job in local_dbt_cloud_jobs)

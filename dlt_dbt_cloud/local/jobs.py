@@ -131,9 +131,9 @@ class ScriptedJob:
         status_message: The `status_message` of a finished run.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
-        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. By default
-            a `run_results.json` without results. They belong to the last step; other steps get a `run_results.json` without
-            results. With `{}` a run has none (`data: null`), and a client that explains a failure
+        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. They belong
+            to the last step; other steps get a `run_results.json` without results, as all do by
+            default. With `{}` a run has none (`data: null`), and a client that explains a failure
             waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.

@@ -247,8 +247,8 @@ class LocalDBTCloud:
         if not self._plain_http_host and not is_loopback(self._host):
             raise LocalDBTCloudException(
                 f"On {self._host} other machines can send requests over plain HTTP, and anyone "
-                "on the network path can read the token. If that is fine, say by which name they reach it: "
-                "plain_http_host='dbt-cloud'."
+                "on the network path can read the token. If that is fine, say by which name they "
+                "reach it: plain_http_host='dbt-cloud'."
             )
         for described in self._described:
             described.check()

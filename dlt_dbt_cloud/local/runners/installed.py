@@ -43,13 +43,13 @@ class DBT:
         Raises:
             LocalDBTCloudException: It is none.
         """
-        if self.python == sys.executable:
-            return metadata.version("dbt-core")
         call = [self.python, "-c", _VERSION] if self.python else [*self.command, "--version"]
         try:
+            if self.python == sys.executable:
+                return metadata.version("dbt-core")
             done = subprocess.run(call, capture_output=True, text=True, check=True, timeout=60)
-        except (OSError, subprocess.SubprocessError) as e:
-            raise LocalDBTCloudException(f"{self.command[0]} is no dbt that runs. {e}") from e
+        except (OSError, subprocess.SubprocessError, metadata.PackageNotFoundError) as e:
+            raise LocalDBTCloudException(f"{self.command[0]} is not a dbt that runs. {e}") from e
         found = re.search(r"\d+\.\d+\.\d+\S*", done.stdout + done.stderr)
         return found[0] if found else "unknown"
 
