@@ -1,5 +1,6 @@
 """What all tests share: an empty world for dlt, and an API that `responses` plays."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import responses
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.pipeline import LoadInfo, PipelineContext
+from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime import signals
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +19,7 @@ from dlt_dbt_cloud._call import run_job
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.run import DBTCloudRun
+from tests.dlt_world import dlt_in
 from tests.utils import THOROUGH, JumpingIO, PlayedJob, configured
 
 # How many inputs are searched for one that breaks a law: `make check` takes more time than
@@ -32,18 +34,21 @@ for profile, examples in {"quick": THOROUGH // 4, "thorough": THOROUGH}.items():
 settings.load_profile("quick")
 
 
+# What is imported and collected stays to the end: the garbage collector need not look at it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Turns the garbage collector on, for what the tests themselves make."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(autouse=True)
-def dlt_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def dlt_world(tmp_path: Path) -> Iterator[Path]:
     """An empty directory as dlt's run and data directory, without the developer's settings."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    monkeypatch.setenv("PIPELINES_DIR", str(tmp_path / "pipelines"))
-    (tmp_path / ".dlt").mkdir()
-    context = Container()[PluggableRunContext]
-    context.reload(str(tmp_path))
-    Container()[PipelineContext].deactivate()
-    yield tmp_path
-    Container()[PipelineContext].deactivate()
+    with dlt_in(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.progress import CLAIM, collector_of
 from dlt_dbt_cloud._follow.screen import CollectorScreen
 from dlt_dbt_cloud._io import run as run_program
+from tests.dlt_world import to_nowhere
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
@@ -405,9 +406,7 @@ def test_progress_of_the_loads_pipeline(
 ) -> None:
     """`run_dbt_cloud_job` shows its wait through the collector of the pipeline that has loaded."""
     recorder = Recorder()
-    pipeline = dlt.pipeline(
-        "flights", destination="duckdb", pipelines_dir="pipelines", progress=recorder
-    )
+    pipeline = to_nowhere("flights", progress=recorder)
     info = pipeline.run([{"id": 1}], table_name="t")
     dlt.pipeline("other", pipelines_dir="pipelines")
     recorder.shown.clear()
