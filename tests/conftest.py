@@ -10,7 +10,7 @@ import pytest
 import responses
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.pipeline import LoadInfo
+from dlt.common.pipeline import LoadInfo, PipelineContext
 from dlt.common.runtime import signals
 from hypothesis import HealthCheck, settings
 
@@ -44,9 +44,27 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.fixture(autouse=True)
-def dlt_world(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="session", autouse=True)
+def empty_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty directory as dlt's run and data directory, without the developer's settings."""
+    with dlt_in(tmp_path_factory.mktemp("empty")) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def stays_empty(empty_world: Path) -> Iterator[None]:
+    """A test that writes into its directory has one of its own: it uses `dlt_world`."""
+    yield
+    Container()[PipelineContext].deactivate()
+    left = sorted(path for path in empty_world.rglob("*") if path.name != ".dlt")
+    for path in left[::-1]:
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert left == []
+
+
+@pytest.fixture
+def dlt_world(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the test's own, as empty, as dlt's run and data directory."""
     with dlt_in(tmp_path):
         yield tmp_path
 

@@ -16,15 +16,17 @@ from dlt.common.pipeline import PipelineContext
 @contextmanager
 def dlt_in(folder: Path) -> Iterator[Path]:
     """Makes an empty directory dlt's run and data directory, without the developer's settings."""
+    context = Container()[PluggableRunContext]
+    before = context.context.run_dir
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
         patch.setenv("PIPELINES_DIR", str(folder / "pipelines"))
         (folder / ".dlt").mkdir()
-        Container()[PluggableRunContext].reload(str(folder))
-        Container()[PipelineContext].deactivate()
+        context.reload(str(folder))
         yield folder
-        Container()[PipelineContext].deactivate()
+    Container()[PipelineContext].deactivate()
+    context.reload(before)
 
 
 @contextmanager

@@ -502,6 +502,7 @@ class TestLoad:
         offsets = {call.request.params.get("offset") for call in api.calls}  # type: ignore[attr-defined]
         assert offsets == {"0", None}
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_failed_jobs(self, run_with: RunWith, api: API) -> None:
         """A load with failed jobs is refused by dlt's own exception, nothing is triggered."""
         pipeline = to_nowhere("bad")
@@ -512,6 +513,7 @@ class TestLoad:
             run_with(load_info=info)
         assert len(api.calls) == 0
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_empty_load(self, run_with: RunWith, api: API) -> None:
         """A load that brought nothing has no run to reattach to: each call runs the job."""
         pipeline = to_nowhere("empty")

@@ -86,6 +86,7 @@ class Recorder(DictCollector):
         self.shown.append((name, inc, total, message))
 
 
+@pytest.mark.usefixtures("dlt_world")
 class TestProgress:
     """What dlt's collectors are told."""
 
@@ -364,6 +365,7 @@ class TestManyRuns:
         runs = watch_all(client, configured(), [a_run(6), a_run(7)])
         assert [(run.id, run.status) for run in runs] == [(6, 10), (7, 10)]
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_progress(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
