@@ -52,8 +52,10 @@ def empty_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def stays_empty(empty_world: Path) -> Iterator[None]:
-    """A test that writes into its directory has one of its own: it uses `dlt_world`."""
+def stays_empty(empty_world: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that writes into its directory has one of its own: it is slow, or uses `dlt_world`."""
+    if request.node.get_closest_marker("slow"):
+        request.getfixturevalue("dlt_world")
     yield
     Container()[PipelineContext].deactivate()
     left = sorted(path for path in empty_world.rglob("*") if path.name != ".dlt")
