@@ -1,5 +1,6 @@
 """What all tests share: an empty world for dlt, and an API that `responses` plays."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from dlt_dbt_cloud._call import run_job
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration
 from dlt_dbt_cloud.run import DBTCloudRun
+from tests.dlt_world import dlt_in
 from tests.utils import THOROUGH, JumpingIO, PlayedJob, configured
 
 # How many inputs are searched for one that breaks a law: `make check` takes more time than
@@ -32,18 +34,41 @@ for profile, examples in {"quick": THOROUGH // 4, "thorough": THOROUGH}.items():
 settings.load_profile("quick")
 
 
-@pytest.fixture(autouse=True)
-def dlt_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+# What is imported and collected stays to the end: the garbage collector need not look at it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Turns the garbage collector on, for what the tests themselves make."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty directory as dlt's run and data directory, without the developer's settings."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    monkeypatch.setenv("PIPELINES_DIR", str(tmp_path / "pipelines"))
-    (tmp_path / ".dlt").mkdir()
-    context = Container()[PluggableRunContext]
-    context.reload(str(tmp_path))
+    with dlt_in(tmp_path_factory.mktemp("empty")) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def stays_empty(empty_world: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that writes into its directory has one of its own: it is slow, or uses `dlt_world`."""
+    if request.node.get_closest_marker("slow"):
+        request.getfixturevalue("dlt_world")
+    yield
     Container()[PipelineContext].deactivate()
-    yield tmp_path
-    Container()[PipelineContext].deactivate()
+    left = sorted(path for path in empty_world.rglob("*") if path.name != ".dlt")
+    for path in left[::-1]:
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert left == []
+
+
+@pytest.fixture
+def dlt_world(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the test's own, as empty, as dlt's run and data directory."""
+    with dlt_in(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from dlt_dbt_cloud import (
     get_dbt_cloud_run_status,
     run_dbt_cloud_job,
 )
+from tests.dlt_world import to_nowhere
 from tests.utils import (
     ACCOUNT,
     HOST,
@@ -512,9 +513,10 @@ class TestLoad:
         offsets = {call.request.params.get("offset") for call in api.calls}  # type: ignore[attr-defined]
         assert offsets == {"0", None}
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_failed_jobs(self, run_with: RunWith, api: API) -> None:
         """A load with failed jobs is refused by dlt's own exception, nothing is triggered."""
-        pipeline = dlt.pipeline("bad", destination="duckdb", pipelines_dir="pipelines")
+        pipeline = to_nowhere("bad")
         info = pipeline.run([{"id": 1}], table_name="t")
         jobs = info.load_packages[0].jobs
         jobs["failed_jobs"] = jobs["completed_jobs"]
@@ -522,9 +524,10 @@ class TestLoad:
             run_with(load_info=info)
         assert len(api.calls) == 0
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_empty_load(self, run_with: RunWith, api: API) -> None:
         """A load that brought nothing has no run to reattach to: each call runs the job."""
-        pipeline = dlt.pipeline("empty", destination="duckdb", pipelines_dir="pipelines")
+        pipeline = to_nowhere("empty")
         pipeline.run([{"id": 1}], table_name="t")
         info = pipeline.run([], table_name="t")
         assert info.loads_ids == []

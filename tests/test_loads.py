@@ -14,22 +14,28 @@ from dlt.common.pipeline import LoadInfo
 from dlt_dbt_cloud import InvalidCredentialsException, load_ref
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.run import DBTCloudRun
+from tests.select.shop import Loaded, orders, pipeline_in
 from tests.utils import PlayedJob
 
 RunWith = Callable[..., DBTCloudRun]
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path) -> dlt.Pipeline:
-    """A pipeline into a file of DuckDB."""
-    destination = dlt.destinations.duckdb(str(tmp_path / "flights.duckdb"))
-    return dlt.pipeline("flights", destination=destination, dataset_name="raw")
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A pipeline into a file of DuckDB, and its only load."""
+    return Loaded.into(tmp_path_factory.mktemp("loaded"), orders(1))
 
 
 @pytest.fixture
-def load_info(pipeline: dlt.Pipeline) -> LoadInfo:
-    """Its only load."""
-    return pipeline.run([{"id": 1}], table_name="flights")
+def load_info(loaded: Loaded) -> LoadInfo:
+    """The load."""
+    return loaded.load_info
+
+
+@pytest.fixture
+def pipeline(loaded: Loaded, dlt_world: Path) -> dlt.Pipeline:
+    """The pipeline, with files of its own."""
+    return loaded.copied_to(dlt_world)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +61,13 @@ def test_last_load(pipeline: dlt.Pipeline, load_info: LoadInfo) -> None:
     assert Load.last_of(pipeline) == Load.of(load_info)
 
 
-def test_last_load_without_working_folder(pipeline: dlt.Pipeline, load_info: LoadInfo) -> None:
+def test_last_load_without_working_folder(
+    pipeline: dlt.Pipeline, load_info: LoadInfo, dlt_world: Path
+) -> None:
     """On a new machine, the destination knows the last load: the run is the same."""
     pipeline.deactivate()
     shutil.rmtree(pipeline.working_dir)
-    restored = dlt.pipeline("flights", destination=pipeline.destination, dataset_name="raw")
+    restored = pipeline_in(dlt_world)
     assert Load.last_of(restored) == Load.of(load_info)
 
 
@@ -69,10 +77,10 @@ def test_last_of_several_packages() -> None:
     assert both.tag(1, {}) == Load("flights", "raw", ["1767225600.5"]).tag(1, {})
 
 
-def test_nothing_loaded(pipeline: dlt.Pipeline) -> None:
+def test_nothing_loaded(dlt_world: Path) -> None:
     """A pipeline without a load says so, before anything is sent."""
-    with pytest.raises(InvalidCredentialsException, match="`flights` has loaded nothing yet"):
-        Load.last_of(pipeline)
+    with pytest.raises(InvalidCredentialsException, match="`shop` has loaded nothing yet"):
+        Load.last_of(pipeline_in(dlt_world))
 
 
 def test_failed_jobs_travel(load_info: LoadInfo) -> None:

@@ -92,3 +92,8 @@ def _register(dag: DAG) -> None:
         bag = DagBag(str(HOME))
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
+
+
+@pytest.fixture(autouse=True)
+def own_world(dlt_world: Path) -> None:
+    """Each test has a directory of its own."""

@@ -156,6 +156,6 @@ def test_over_http(cloud: LocalDBTCloud) -> None:
     from dlt_dbt_cloud import run_dbt_cloud_job  # noqa: PLC0415
 
     assert marks(check_dbt_cloud_job(cloud.credentials))["trigger"] == "-"
-    run_dbt_cloud_job(cloud.credentials, progress="off")
+    run_dbt_cloud_job(cloud.credentials, progress="off", wait_seconds=0.1)
     assert marks(check_dbt_cloud_job(cloud.credentials))["trigger"] == "ok"
     assert len(cloud.jobs[0].runs) == 1

@@ -48,6 +48,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return type_
 
 
+@pytest.mark.usefixtures("dlt_world")
 class TestInit:
     """`init` writes the settings."""
 

@@ -31,6 +31,7 @@ from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.progress import CLAIM, collector_of
 from dlt_dbt_cloud._follow.screen import CollectorScreen
 from dlt_dbt_cloud._io import run as run_program
+from tests.dlt_world import to_nowhere
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, JumpingIO, configured, sample
 
 RUN_URL = f"{ACCOUNT}/runs/{RUN_ID}/"
@@ -85,6 +86,7 @@ class Recorder(DictCollector):
         self.shown.append((name, inc, total, message))
 
 
+@pytest.mark.usefixtures("dlt_world")
 class TestProgress:
     """What dlt's collectors are told."""
 
@@ -363,6 +365,7 @@ class TestManyRuns:
         runs = watch_all(client, configured(), [a_run(6), a_run(7)])
         assert [(run.id, run.status) for run in runs] == [(6, 10), (7, 10)]
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_progress(
         self, client: DBTCloudClientV2, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -405,9 +408,7 @@ def test_progress_of_the_loads_pipeline(
 ) -> None:
     """`run_dbt_cloud_job` shows its wait through the collector of the pipeline that has loaded."""
     recorder = Recorder()
-    pipeline = dlt.pipeline(
-        "flights", destination="duckdb", pipelines_dir="pipelines", progress=recorder
-    )
+    pipeline = to_nowhere("flights", progress=recorder)
     info = pipeline.run([{"id": 1}], table_name="t")
     dlt.pipeline("other", pipelines_dir="pipelines")
     recorder.shown.clear()

@@ -204,6 +204,7 @@ class TestLeft:
         assert left(at(10), USUAL) == ""
 
 
+@pytest.mark.usefixtures("dlt_world")
 class TestChoice:
     """How a wait is shown where nobody has said how."""
 

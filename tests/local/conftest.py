@@ -214,11 +214,3 @@ class Served:
 def serve() -> Callable[..., Served]:
     """Start the command."""
     return Served.start
-
-
-@pytest.fixture(scope="module")
-def dbt_api(make_project: Callable[..., DBTJob]) -> Iterator[Api]:
-    """A client of a dbt job, and the folder of its project."""
-    job = make_project()
-    with LocalDBTCloud(job) as cloud:
-        yield Api(cloud.settings(), Path(job.project_dir))

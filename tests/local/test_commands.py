@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import click
 import pytest
-from dbt.cli.main import cli
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlt_dbt_cloud.local.runners.commands import COMMANDS, WITH_VALUE, Command
 
-GROUPS = [cli, *(command for command in cli.commands.values() if isinstance(command, click.Group))]
-OPTIONS = [param for group in GROUPS for param in group.params if isinstance(param, click.Option)]
-FLAGS = sorted(
-    {
-        name
-        for option in OPTIONS
-        if option.is_flag
-        for name in (*option.opts, *option.secondary_opts)
-    }
-    - {"--version", "-V", "-v"}  # dbt does nothing more then
-)
+
+@cache
+def dbt() -> click.Group:
+    """Returns dbt's own command line."""
+    from dbt.cli.main import cli  # noqa: PLC0415  # takes seconds
+
+    return cli
+
+
+def options() -> list[click.Option]:
+    """Returns the options that go before a command."""
+    groups = [dbt(), *(it for it in dbt().commands.values() if isinstance(it, click.Group))]
+    return [param for group in groups for param in group.params if isinstance(param, click.Option)]
+
+
+def flags() -> st.SearchStrategy[str]:
+    """Draws an option without a value, but none that makes dbt do nothing more."""
+    of_dbt = [option for option in options() if option.is_flag]
+    names = {name for option in of_dbt for name in (*option.opts, *option.secondary_opts)}
+    return st.sampled_from(sorted(names - {"--version", "-V", "-v"}))
 
 
 def test_options_with_values() -> None:
     """The options that take a value before a command are those that dbt declares."""
-    assert {n for option in OPTIONS if not option.is_flag for n in option.opts} == WITH_VALUE
+    assert {n for option in options() if not option.is_flag for n in option.opts} == WITH_VALUE
 
 
 def test_commands() -> None:
     """A job can run all commands of dbt that neither wait for a person nor make a project."""
     names = set()
-    for name, command in cli.commands.items():
+    for name, command in dbt().commands.items():
         inner = command.commands if isinstance(command, click.Group) else {}
         names |= {f"{name} {more}" for more in inner} or {name}
     assert names - {"init", "docs serve"} == COMMANDS
@@ -41,7 +51,7 @@ def test_commands() -> None:
     name=st.sampled_from(sorted(COMMANDS)),
     options=st.lists(
         st.one_of(
-            st.sampled_from(FLAGS).map(lambda flag: (flag,)),
+            st.deferred(flags).map(lambda flag: (flag,)),
             st.tuples(
                 st.sampled_from(sorted(WITH_VALUE - {"--log-path"})),
                 st.sampled_from(["debug", "test", "build", "docs", "{a: b}", "-x"]),
@@ -53,8 +63,8 @@ def test_commands() -> None:
 def test_any_options_before_the_command(name: str, options: list[tuple[str, ...]]) -> None:
     """Whatever options and values come first, the command is the one that click finds."""
     words = [word for option in options for word in option]
-    context = click.Context(cli)
-    parser = cli.make_parser(context)
+    context = click.Context(dbt())
+    parser = dbt().make_parser(context)
     parser.allow_interspersed_args = False
     _, rest, _ = parser.parse_args([*words, *name.split()])
     assert rest == name.split()

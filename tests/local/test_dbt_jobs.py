@@ -20,9 +20,17 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def built(dbt_api: Any) -> tuple[Any, Any]:
-    """A run that has built the project."""
-    return dbt_api, dbt_api.finished(dbt_api.trigger()["id"])
+def cloud(make_project: Callable[..., DBTJob]) -> Iterator[LocalDBTCloud]:
+    """A local dbt Cloud whose dbt stays warm from test to test."""
+    with LocalDBTCloud(jobs=[make_project()]) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def built(cloud: LocalDBTCloud, make_api: Callable[..., Any]) -> tuple[Any, Any]:
+    """A client, and a run that has built the project of the first job."""
+    api = make_api(cloud)
+    return api, api.finished(api.trigger()["id"])
 
 
 def test_a_run_succeeds(built: tuple[Any, Any]) -> None:
@@ -93,13 +101,6 @@ def test_artifacts_stay_in_their_folder(built: tuple[Any, Any], path: str) -> No
     connection.request("GET", root + path, headers=headers)
     assert connection.getresponse().status == 404
     connection.close()
-
-
-@pytest.fixture(scope="module")
-def cloud(make_project: Callable[..., DBTJob]) -> Iterator[LocalDBTCloud]:
-    """A local dbt Cloud whose dbt stays warm from test to test."""
-    with LocalDBTCloud(jobs=[make_project()]) as cloud:
-        yield cloud
 
 
 @pytest.fixture

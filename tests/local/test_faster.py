@@ -8,8 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dbt import flags
-from dbt.utils import utils
 from dbt_common.behavior_flags import Behavior
 from dbt_common.clients import jinja
 from dbt_common.events import base_types, types
@@ -93,6 +91,9 @@ def test_a_template_is_compiled_for_its_kind_of_environment() -> None:
 
 def test_arguments_are_described_as_they_are_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the arguments of an invocation are is dbt's own answer, also after a change."""
+    from dbt import flags  # noqa: PLC0415  # takes seconds
+    from dbt.utils import utils  # noqa: PLC0415  # as above
+
     theirs: Any = utils.args_to_dict
     described = contexts.ArgsToDict(theirs)
     monkeypatch.setattr(flags, "GLOBAL_FLAGS", SimpleNamespace(TARGET_PATH="one"))

@@ -38,7 +38,7 @@ class TestViews:
 
     def test_run(self, cloud: LocalDBTCloud) -> None:
         """A run is where its `href` leads, with its failed nodes."""
-        run = run_dbt_cloud_job(cloud.credentials, progress="off")
+        run = run_dbt_cloud_job(cloud.credentials, progress="off", wait_seconds=0.1)
         page = requests.get(run.url, timeout=5)
         assert page.status_code == 200
         assert "no number" in page.text

@@ -173,7 +173,7 @@ def test_runs_dir_over_two_servers(tmp_path: Path) -> None:
     ids = []
     for _ in range(2):
         with LocalDBTCloud(jobs=[ScriptedJob()], runs_dir=tmp_path) as cloud:
-            ids.append(run_dbt_cloud_job(cloud.credentials).id)
+            ids.append(run_dbt_cloud_job(cloud.credentials, wait_seconds=0.1).id)
     assert ids[1] > ids[0]
     assert len(list(tmp_path.glob("run_*/**/run_results.json"))) == 2
 

@@ -68,3 +68,8 @@ def cloud(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 def failed(cloud: LocalDBTCloud) -> DBTCloudRun:
     """A run of real dbt that failed."""
     return run_dbt_cloud_job(cloud.credentials, progress="off")
+
+
+@pytest.fixture(autouse=True)
+def own_world(dlt_world: Path) -> None:
+    """Each test has a directory of its own."""

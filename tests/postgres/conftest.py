@@ -39,3 +39,8 @@ def destination(server: dict[str, Any]) -> Any:
     host = quote(server["host"], safe="")  # most likely the folder of a socket
     place = f"{server['user']}:none@{host}:{server['port']}"
     return postgres(credentials=f"postgresql://{place}/postgres")
+
+
+@pytest.fixture(autouse=True)
+def own_world(dlt_world: Path) -> None:
+    """Each test has a directory of its own."""

@@ -180,6 +180,7 @@ class TestDict:
         """All keys of the API are there, nothing is added."""
         assert run_of("run_success") == sample("run_success")["data"]
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_it_loads(self) -> None:
         """`pipeline.run([run])` loads it as it does a dict."""
         pipeline = dlt.pipeline("runs", destination="duckdb", pipelines_dir="pipelines")

@@ -7,6 +7,7 @@ import dlt
 import pytest
 
 from dlt_dbt_cloud.local import LocalDBTCloud, ScriptedJob
+from tests.dlt_world import kept_open
 from tests.results.shared import Clock, recorded_results
 
 
@@ -29,11 +30,13 @@ def cloud(clock: Clock) -> Iterator[LocalDBTCloud]:
 
 
 @pytest.fixture
-def pipeline(dlt_world: Path) -> dlt.Pipeline:
+def pipeline(dlt_world: Path) -> Iterator[dlt.Pipeline]:
     """A pipeline into an empty DuckDB."""
-    return dlt.pipeline(
-        "flights",
-        destination=dlt.destinations.duckdb(str(dlt_world / "flights.duckdb")),
-        dataset_name="nyc",
-        pipelines_dir=str(dlt_world / "pipelines"),
-    )
+    database = dlt_world / "flights.duckdb"
+    with kept_open(database):
+        yield dlt.pipeline(
+            "flights",
+            destination=dlt.destinations.duckdb(str(database)),
+            dataset_name="nyc",
+            pipelines_dir=str(dlt_world / "pipelines"),
+        )

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
@@ -176,23 +177,26 @@ def ended(number: int, **changes: Any) -> dict[str, Any]:
 
 
 class Broken:
-    """An account with three runs, of which the second can't be read."""
+    """An account with runs, of which the first and the last can be read."""
 
     def __init__(self, api: responses.RequestsMock, pipeline: dlt.Pipeline) -> None:
         self.api, self.pipeline = api, pipeline
 
-    def answers(self, *, details: dict[str, Any], artifact: dict[str, Any]) -> None:
-        """Lets the API answer, for the second run like this."""
+    def answers(
+        self, *, details: Sequence[dict[str, Any]] = (), artifacts: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Lets the API answer, for the runs from the second on like this."""
         self.api.reset()
         without_manifests(self.api)
-        self.api.get(f"{ACCOUNT}/runs/", json=page([ended(number) for number in (1, 2, 3)]))
-        for number in (1, 2, 3):
+        numbers = range(1, 3 + max(1, len(details), len(artifacts)))
+        self.api.get(f"{ACCOUNT}/runs/", json=page([ended(number) for number in numbers]))
+        answers, results = (dict(enumerate(given, 2)) for given in (details, artifacts))
+        for number in numbers:
+            url = f"{ACCOUNT}/runs/{number}/"
             run = {"id": number, "status": 10, "run_steps": [step(4)]}
-            answer = details if number == 2 and details else {"json": {"data": run}}
-            self.api.get(f"{ACCOUNT}/runs/{number}/", **answer)
-            results = artifact if number == 2 and artifact else {"json": recorded_results()}
-            url = f"{ACCOUNT}/runs/{number}/artifacts/run_results.json"
-            self.api.get(url, **results)
+            self.api.get(url, **answers.get(number, {"json": {"data": run}}))
+            result = results.get(number, {"json": recorded_results()})
+            self.api.get(f"{url}artifacts/run_results.json", **result)
 
     def load(self) -> None:
         """Loads the history."""
@@ -206,11 +210,11 @@ class Broken:
 
 @pytest.fixture
 def account(api: responses.RequestsMock, pipeline: dlt.Pipeline) -> Broken:
-    """An account with a run that can't be read."""
+    """An account with runs that can't be read."""
     return Broken(api, pipeline)
 
 
-NONSENSE = [
+NONSENSE: list[dict[str, Any]] = [
     {"status": 400},
     {"status": 403},
     {"status": 404},
@@ -226,46 +230,51 @@ NONSENSE = [
 class TestBroken:
     """Runs that the API can't show."""
 
-    @pytest.mark.parametrize("answer", NONSENSE)
-    def test_details(self, account: Broken, answer: dict[str, Any]) -> None:
-        """A run without readable details is loaded as it is in the list, and blocks no other."""
-        account.answers(details=answer, artifact={})
-        account.load()
-        marks = "select run_id, load_error is null from dbt_cloud_runs order by run_id"
-        assert rows(account.pipeline, marks) == [(1, True), (2, False), (3, True)]
-        nodes = "select run_id, count(*) from dbt_cloud_node_results group by all order by all"
-        assert rows(account.pipeline, nodes) == [(1, 4), (3, 4)]
+    MARKS = "select run_id, load_error is not null from dbt_cloud_runs order by run_id"
 
-    @pytest.mark.parametrize("answer", NONSENSE[:6])
-    def test_artifacts(self, account: Broken, answer: dict[str, Any]) -> None:
-        """A run without readable artifacts is loaded with its steps, and blocks no other."""
-        account.answers(details={}, artifact=answer)
+    def test_details(self, account: Broken) -> None:
+        """A run without readable details is loaded as it is in the list, and blocks no other."""
+        account.answers(details=NONSENSE)
         account.load()
-        marks = "select run_id, load_error is null from dbt_cloud_runs order by run_id"
-        assert rows(account.pipeline, marks) == [(1, True), (2, False), (3, True)]
-        assert rows(account.pipeline, "select count(*) from dbt_cloud_run_steps") == [(3,)]
+        broken = range(2, 2 + len(NONSENSE))
+        last = broken.stop
+        assert rows(account.pipeline, self.MARKS) == [
+            (1, False),
+            *((number, True) for number in broken),
+            (last, False),
+        ]
+        nodes = "select run_id, count(*) from dbt_cloud_node_results group by all order by all"
+        assert rows(account.pipeline, nodes) == [(1, 4), (last, 4)]
+
+    def test_artifacts(self, account: Broken) -> None:
+        """A run without readable artifacts is loaded with its steps, and blocks no other."""
+        account.answers(artifacts=NONSENSE[:6])
+        account.load()
+        marks = [(1, False), *((number, True) for number in range(2, 8)), (8, False)]
+        assert rows(account.pipeline, self.MARKS) == marks
+        assert rows(account.pipeline, "select count(*) from dbt_cloud_run_steps") == [(8,)]
 
     def test_mended(self, account: Broken) -> None:
         """An incomplete run is read again, it alone, and the mark goes when it is complete."""
-        account.answers(details={"status": 403}, artifact={})
+        account.answers(details=[{"status": 403}])
         account.load()
-        account.answers(details={}, artifact={})
+        account.answers()
         account.load()
         assert account.read() == ["2"]
         assert rows(account.pipeline, "select count(load_error) from dbt_cloud_runs") == [(0,)]
         assert rows(account.pipeline, "select count(*) from dbt_cloud_node_results") == [(12,)]
-        account.answers(details={}, artifact={})
+        account.answers()
         account.load()
         assert account.read() == []
 
     def test_outage(self, account: Broken) -> None:
         """While the API is unavailable to all, the load fails, and the next one has all runs."""
-        account.answers(details={"status": 500}, artifact={})
+        account.answers(details=[{"status": 500}])
         control = query_param_matcher({"limit": "1"})
         account.api.get(f"{ACCOUNT}/runs/", status=500, match=[control])
         with pytest.raises(PipelineStepFailed, match="500"):
             account.load()
-        account.answers(details={}, artifact={})
+        account.answers()
         account.load()
         assert rows(account.pipeline, "select count(*), count(load_error) from dbt_cloud_runs") == [
             (3, 0)
@@ -273,7 +282,7 @@ class TestBroken:
 
     def test_years_ahead(self, account: Broken) -> None:
         """A run that finished in the year 2999, as it says, does not hide those to come."""
-        account.answers(details={}, artifact={})
+        account.answers()
         runs = [ended(1), ended(2, finished_at="2999-01-01T00:00:00Z")]
         account.api.replace("GET", f"{ACCOUNT}/runs/", json=page(runs))
         account.load()

@@ -1,12 +1,18 @@
 """A small dbt project over what a dlt pipeline loads into DuckDB."""
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import dlt
+from dlt.common.pipeline import LoadInfo
+from typing_extensions import Self
 
 from dlt_dbt_cloud.local import DBTJob
+from tests.dlt_world import dlt_in, kept_open
 
+DATABASE: Final = "shop.duckdb"
 MODELS: Final = {
     "stg_orders": "select * from {{ source('shop', 'orders') }}",
     "items": "select count(*) as n from {{ source('shop', 'order_items') }}",
@@ -29,11 +35,11 @@ sources:
 def write_project(
     folder: Path, models: dict[str, str] = MODELS, sources: str = SOURCES, **job: Any
 ) -> DBTJob:
-    """Writes the project, and returns a job that builds it in `folder/shop.duckdb`."""
+    """Writes the project, and returns a job that builds it in the database."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
     project = "{name: shop, version: '1.0.0', profile: shop, models: {+materialized: table}}"
     (folder / "dbt_project.yml").write_text(project)
-    output = f"{{type: duckdb, path: '{folder}/shop.duckdb', schema: marts, threads: 2}}"
+    output = f"{{type: duckdb, path: '{folder}/{DATABASE}', schema: marts, threads: 2}}"
     (folder / "profiles.yml").write_text(f"shop: {{target: dev, outputs: {{dev: {output}}}}}")
     (folder / "models" / "sources.yml").write_text(sources)
     for name, sql in models.items():
@@ -43,10 +49,34 @@ def write_project(
 
 def pipeline_in(folder: Path, name: str = "shop", dataset_name: str = "raw") -> dlt.Pipeline:
     """Returns a pipeline into the project's database."""
-    destination = dlt.destinations.duckdb(str(folder / "shop.duckdb"))
+    destination = dlt.destinations.duckdb(str(folder / DATABASE))
     return dlt.pipeline(
         name, str(folder / "pipelines"), destination=destination, dataset_name=dataset_name
     )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A first load that tests go on from: each copies the files, which dlt would write slowly.
+
+    Attributes:
+        folder: Where the pipeline and the database are.
+        load_info: The load.
+    """
+
+    folder: Path
+    load_info: LoadInfo
+
+    @classmethod
+    def into(cls, folder: Path, *resources: Any) -> Self:
+        """Loads resources into an empty folder."""
+        with dlt_in(folder), kept_open(folder / DATABASE):
+            return cls(folder, pipeline_in(folder).run([*resources]))
+
+    def copied_to(self, folder: Path) -> dlt.Pipeline:
+        """Returns the pipeline in another folder, as it is after the load."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return pipeline_in(folder)
 
 
 def orders(*ids: int) -> Any:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,8 +24,9 @@ from dlt_dbt_cloud._start import select_coverage
 from dlt_dbt_cloud._start.select_steps import UnsureError
 from dlt_dbt_cloud.local import Fault, LocalDBTCloud, ScriptedJob
 from dlt_dbt_cloud.sources import dbt_cloud_source
+from tests.dlt_world import kept_open
 from tests.results.shared import Clock
-from tests.select.shop import customers, orders, pipeline_in, source_of
+from tests.select.shop import DATABASE, Loaded, customers, orders, pipeline_in, source_of
 
 ORDERS = "source:shop.items+ source:shop.orders+"
 PEOPLE = "source:shop.people+"
@@ -55,6 +57,8 @@ class World:
         folder: Where the data is.
         ends: How runs go, from now on.
         artifacts: What they leave.
+        pipelines: The pipelines by name.
+        database: Keeps the database open, until it is closed.
     """
 
     cloud: LocalDBTCloud
@@ -62,6 +66,7 @@ class World:
     ends: list[int]
     artifacts: dict[str, Any]
     pipelines: dict[str, dlt.Pipeline] = field(default_factory=dict)
+    database: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.client = DBTCloudClientV2(credentials=self.cloud.credentials)
@@ -96,14 +101,24 @@ class World:
         return sum(request.method == "POST" for request in self.cloud.requests)
 
 
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """The first load: an order and a customer."""
+    return Loaded.into(tmp_path_factory.mktemp("loaded"), orders(1), customers(1))
+
+
 @pytest.fixture
-def world(dlt_world: Path) -> Iterator[World]:
-    """A job that has built everything once."""
+def world(dlt_world: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A job that has built everything once. No call waits."""
     ends, artifacts = [10], {"manifest.json": MANIFEST, "run_results.json": {"results": []}}
     job = ScriptedJob("Nightly", ends, artifacts=artifacts)
-    with LocalDBTCloud(jobs=[job]) as cloud:
-        world = World(cloud, dlt_world, ends, artifacts)
-        assert world.built(world.load(orders(1), customers(1))) is EVERYTHING
+    with LocalDBTCloud(jobs=[job], virtual_time=True) as cloud, ExitStack() as database:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        pipelines = {"shop": loaded.copied_to(dlt_world)}
+        database.enter_context(kept_open(dlt_world / DATABASE))
+        world = World(cloud, dlt_world, ends, artifacts, pipelines, database)
+        assert world.built(loaded.load_info) is EVERYTHING
         yield world
 
 
@@ -247,7 +262,8 @@ class TestCovered:
         first = world.call(load := world.load(orders(2)))
         world.call(world.load(customers(2)))
         assert world.call(load, skip_unchanged=True).id == first.id
-        (world.folder / "shop.duckdb").unlink()  # the destination is not asked again
+        world.database.close()
+        (world.folder / DATABASE).unlink()  # the destination is not asked again
         before = len(world.cloud.requests)
         assert world.call(load).id == first.id
         paths = [request.path for request in world.cloud.requests[before:]]
@@ -323,7 +339,8 @@ class TestUnsure:
     def test_locked(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """Nor can a database that is not there any more."""
         load_info = world.load(orders(2))
-        (world.folder / "shop.duckdb").write_text("no database")
+        world.database.close()
+        (world.folder / DATABASE).write_text("no database")
         assert world.built(load_info) is EVERYTHING
         assert "can't be asked which loads came before" in log.text
 

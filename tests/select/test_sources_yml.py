@@ -18,7 +18,7 @@ from dlt_dbt_cloud.local import LocalDBTCloud
 from dlt_dbt_cloud.sources import dbt_cloud_source
 from dlt_dbt_cloud.sources.yml import update_sources_yml
 from tests.results.shared import ROOT, rows
-from tests.select.shop import customers, orders, pipeline_in, write_project
+from tests.select.shop import Loaded, customers, orders, pipeline_in, write_project
 
 SAMPLES = ROOT / "sample_pipelines"
 
@@ -41,16 +41,21 @@ models:
 """
 
 
-@pytest.fixture
-def pipeline(dlt_world: Path) -> dlt.Pipeline:
-    """A pipeline that has loaded a table with a key, two with nested tables, and a reference."""
-    pipeline = pipeline_in(dlt_world / "shop")
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A load of a table with a key, one with a reference, two, and one that is nested."""
     key: Any = {"id": {"description": "The key.", "data_type": "bigint"}}
     link: Any = [{"columns": ["id"], "referenced_table": "keyed", "referenced_columns": ["id"]}]
     keyed = dlt.resource([{"id": 1}], name="keyed", primary_key="id", columns=key)
     linked = dlt.resource([{"id": 1}], name="linked", references=link)
-    pipeline.run([orders(1), customers(1), keyed, linked])
-    return pipeline
+    folder = tmp_path_factory.mktemp("loaded")
+    return Loaded.into(folder, orders(1), customers(1), keyed, linked)
+
+
+@pytest.fixture
+def pipeline(dlt_world: Path, loaded: Loaded) -> dlt.Pipeline:
+    """The pipeline after this load."""
+    return loaded.copied_to(dlt_world / "shop")
 
 
 def tables_of(pipeline: dlt.Pipeline) -> dict[str, dict[str, Any]]:

@@ -123,6 +123,7 @@ class TestMissing:
         assert "dbt_cloud.api_token (secrets.toml)" in message
         assert '[dbt_cloud]\napi_token = "..."' in message
 
+    @pytest.mark.usefixtures("dlt_world")
     def test_pipeline_section_is_named(self) -> None:
         """With an active pipeline its section is among the places, first."""
         dlt.pipeline("flights", pipelines_dir="pipelines")

@@ -15,6 +15,7 @@ from dlt_dbt_cloud.configuration import (
     TriggerOverrides,
     with_dbt_cloud_configuration,
 )
+from tests.dlt_world import to_nowhere
 
 
 @with_dbt_cloud_configuration
@@ -65,7 +66,7 @@ def test_each_override_exists_once() -> None:
 def test_load_info_names_the_pipeline(secrets_toml: Callable[[str], None]) -> None:
     """The section of the pipeline whose load is passed wins over that of the active pipeline."""
     secrets_toml('[dbt_cloud]\napi_token = "t"\njob_id = 77\n[flights.dbt_cloud]\njob_id = 88')
-    pipeline = dlt.pipeline("flights", pipelines_dir="pipelines", destination="duckdb")
+    pipeline = to_nowhere("flights")
     load_info = pipeline.run([{"id": 1}], table_name="t")
     dlt.pipeline("other", pipelines_dir="pipelines")
     assert (triggered().job_id, triggered(load_info=load_info).job_id) == ("77", "88")

@@ -31,7 +31,7 @@ Write = Callable[[str], None]
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalDBTCloud]:
+def cloud(dlt_world: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalDBTCloud]:
     """A local dbt Cloud that wraps the test, and a pipeline with a section for production."""
     with LocalDBTCloud(jobs=[ScriptedJob(), ScriptedJob("Nightly")]) as local:
         for name, value in local.environment.items():

@@ -1,6 +1,6 @@
 """Which tables a load has changed, of real loads into DuckDB."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from dlt.common.pipeline import LoadInfo
 from dlt.common.schema.typing import TWriteDispositionConfig
 
 from dlt_dbt_cloud._start.select_tables import changed_families, leaves_trace
-from tests.select.shop import pipeline_in, source_of
+from tests.dlt_world import kept_open
+from tests.select.shop import DATABASE, Loaded, customers, pipeline_in, source_of
 
 Load = Callable[..., LoadInfo]
 
@@ -22,13 +23,19 @@ def resource(rows: list[Any], disposition: TWriteDispositionConfig, **hints: Any
     )
 
 
-@pytest.fixture
-def pipeline(dlt_world: Path) -> dlt.Pipeline:
-    """A pipeline that has loaded two orders with an item each, and a customer."""
-    pipeline = pipeline_in(dlt_world)
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A load of two orders with an item each, and a customer."""
     rows = [{"id": order_id, "items": [{"sku": 1}]} for order_id in (1, 2)]
-    pipeline.run([resource(rows, "append"), dlt.resource([{"id": 1}], name="customers")])
-    return pipeline
+    return Loaded.into(tmp_path_factory.mktemp("loaded"), resource(rows, "append"), customers(1))
+
+
+@pytest.fixture
+def pipeline(dlt_world: Path, loaded: Loaded) -> Iterator[dlt.Pipeline]:
+    """The pipeline after this load."""
+    pipeline = loaded.copied_to(dlt_world)
+    with kept_open(dlt_world / DATABASE):
+        yield pipeline
 
 
 BOTH = ["orders", "orders__items"]
