@@ -30,7 +30,6 @@ class Api:
     """The API as a client sees it, and as strange as a test wants it."""
 
     settings: dict[str, str]
-    folder: Path = Path()
 
     def __post_init__(self) -> None:
         """Open a session with the token."""
