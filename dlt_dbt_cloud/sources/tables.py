@@ -12,7 +12,6 @@ import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.data_types import TDataType
-from dlt.common.data_writers import DataWriter
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import json
 from dlt.common.schema.typing import TColumnSchema
@@ -96,10 +95,16 @@ class Table(NamedTuple):
             row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))
         own = {"_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
         columns = {**self.hints, **own}
-        with path.open("wb") as file:
-            writer = DataWriter.from_file_format("parquet", "object", file, caps)
-            writer.write_all(columns, rows)
-            writer.close()
+        # dlt's own writer would resolve its settings for each file.
+        from dlt.common.libs.pyarrow import columns_to_arrow  # noqa: PLC0415  # optional
+        from pyarrow import Table as Arrow  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415
+
+        for name in (name for name, (kind, _) in self.columns.items() if kind == "json"):
+            for row in rows:
+                row[name] = None if row[name] is None else json.dumps(row[name])
+        schema = columns_to_arrow(columns, caps, "UTC")
+        parquet.write_table(Arrow.from_pylist(rows, schema=schema), path)
         hints = dlt.mark.make_hints(columns=columns, file_format="parquet")
         return dlt.mark.with_file_import(str(path), "parquet", len(rows), hints)
 
