@@ -34,7 +34,7 @@ def test_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_table_of_engines() -> None:
     """The table names every engine, and every variable that is read."""
-    table = PAGE[PAGE.index("| engine | key") : PAGE.index("If the process runs in none")]
+    table = PAGE[PAGE.index("| orchestrator | key") : PAGE.index("If the process runs in none")]
     assert len(table.strip().splitlines()) - 2 == len(HOSTS) + len(IN_PROCESS)
     marks = {"GITHUB_ACTIONS", "GITLAB_CI", "KUBERNETES_SERVICE_HOST"}  # say where, not what
     variables = {name for host in HOSTS for name in (*host.variables, *host.more)} - marks

@@ -214,9 +214,9 @@ def test_the_page(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
     profile = "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}"
     files = {
-        "shop_dbt/dbt_project.yml": "{name: shop, profile: shop}",
-        "shop_dbt/profiles.yml": profile,
-        "shop_dbt/models/customers.sql": "select * from main.orders",
+        "customers_dbt/dbt_project.yml": "{name: shop, profile: shop}",
+        "customers_dbt/profiles.yml": profile,
+        "customers_dbt/models/customers.sql": "select * from main.orders",
     }
     examples = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL)
     for name, text in [*files.items(), *examples]:

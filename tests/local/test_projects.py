@@ -379,7 +379,7 @@ def test_a_dbt_that_is_no_python(tmp_path: Path, run: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize(
     ("program", "message"),
-    [("no/such/dbt", "There is no program"), (shutil.which("false") or "false", "is no dbt")],
+    [("no/such/dbt", "There is no program"), (shutil.which("false") or "false", "is not a dbt")],
 )
 def test_no_dbt(tmp_path: Path, program: str, message: str) -> None:
     """A dbt that isn't there, or isn't one, is told before anything runs."""
