@@ -37,9 +37,10 @@ class DBTCloudClientV2:
     """Requests to the API v2 of one account, from any number of threads.
 
     Arguments that are not passed are read from the settings: `DBTCloudClientV2()` finds its token,
-    account and host by itself. Reads are retried while the API is unavailable. All methods raise a
-    `DBTCloudAPIException` if there is no usable answer, and an `InvalidCredentialsException` before
-    any request if `account_id` or another id is missing or malformed.
+    account and host by itself. Reads are retried while the API is unavailable. Without a usable
+    answer, reads raise a `DBTCloudAPIException`, and triggers what they document. All raise an
+    `InvalidCredentialsException` before any request if `account_id` or another id is missing or
+    malformed.
 
     Args:
         api_token: Service token or personal access token.
@@ -87,7 +88,7 @@ class DBTCloudClientV2:
         return self._transport.send("POST", endpoint, json=json_body)
 
     def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
-        """Creates a run of a job with one request. Prefer `trigger_run`, which triggers once."""
+        """Creates a run of a job, in one request. Prefer `trigger_run`: exactly once."""
         path = self._account_path(f"jobs/{required_id('job_id', job_id)}/run/")
         return _run(path, self._transport.send("POST", path, json=body)["data"])
 

@@ -58,7 +58,7 @@ def run_dbt_cloud_job(
     Args:
         credentials: Settings that win over what dlt's providers have.
         job_id: The job.
-        data: Body of the trigger request: wins over `overrides` and configured ones.
+        data: Body of the trigger request. Wins over `overrides` and configured overrides.
         wait_for_outcome: Whether to wait until the run has finished.
         wait_seconds: Maximum polling interval in seconds.
         load_info: The load that the job transforms, as `pipeline.run` returns it, its `asdict()`, a
@@ -69,8 +69,8 @@ def run_dbt_cloud_job(
         raise_on_failure: Whether a run that did not succeed raises. If not, it is logged as an
             error.
         retry_failed: How many times a failed run is retried from its failed step.
-        cancel_on_abort: Whether Ctrl-C, SIGTERM, `stop`, a time limit and the deadline cancel the
-            run of this call, load or key.
+        cancel_on_abort: Whether Ctrl-C, SIGTERM, `stop`, the caller's time limit or `wait_timeout`
+            cancels the run that belongs to this call, load or key.
         reuse_queued: Whether to reuse a queued run of the job with the same overrides instead of
             triggering one. It starts later, so it reads this load too. A run that has started may
             have missed it, and is never reused.
@@ -78,7 +78,7 @@ def run_dbt_cloud_job(
             with the same load do. `auto` takes the name from the orchestrator.
         run_key_window: Maximum age of a run with the same `run_key`, in seconds.
         pipeline: Stands for its last load, and brings its section of the settings and its progress.
-            What another process has loaded is looked up in the destination.
+            If another process has loaded, its last load is looked up in the destination.
         progress: `off` for a silent wait. By default the pipeline's `progress=` shows the wait, or
             else one line that updates in a terminal, and a few lines elsewhere.
         logs: Whether the log of each step is shown as it is written.
@@ -190,7 +190,7 @@ def wait_for_dbt_cloud_runs(
         DBTCloudWaitTimeoutException: Some runs did not finish within `wait_timeout`.
         DBTCloudRunUnreachableException: The API stayed unavailable while runs were in progress.
         DBTCloudStoppedException: `stop` was set.
-        DBTCloudRunException: With `raise_on_failure`, a run did not succeed: the first of them.
+        DBTCloudRunException: With `raise_on_failure`, for the first run that did not succeed.
     """
     from dlt_dbt_cloud._call import follow_runs  # noqa: PLC0415  # see the module
     from dlt_dbt_cloud._call.execute import execute  # noqa: PLC0415

@@ -34,7 +34,7 @@ HOST_HINT: Final = (
     "Is `base_api_url` the access URL of the account (Account settings, Access URLs)?"
 )
 HINTS: Final = {
-    401: f"Another region's host does not know the token either. {HOST_HINT}",
+    401: f"The host of another region would not know the token. {HOST_HINT}",
     403: "Is `account_id` the account of the token, and may the token do this?",
     404: "It does not exist in this account, or the token may not see it.",
 }

@@ -39,10 +39,8 @@ class DBTCloudConfiguration(BaseConfiguration):
     )
     account_id: str | None = _setting(None, "Id of the account, digits.")
     job_id: str | None = _setting(None, "Id of the job to run, digits.")
-    project_id: str | None = _setting(None, "Id of the project in which `job_name` is looked up.")
-    environment_id: str | None = _setting(
-        None, "Id of the environment in which `job_name` is looked up."
-    )
+    project_id: str | None = _setting(None, "Id of the project whose jobs are looked at.")
+    environment_id: str | None = _setting(None, "Id of the environment whose jobs are looked at.")
     run_id: str | None = _setting(None, "Id of the run that `get_dbt_cloud_run_status` reads.")
 
     cause: str = _setting(
@@ -89,8 +87,8 @@ class DBTCloudConfiguration(BaseConfiguration):
     retry_failed: int = _setting(0, "How many times a failed run is retried from its failed step.")
     cancel_on_abort: bool = _setting(
         False,
-        "Whether Ctrl-C, SIGTERM, `stop`, a time limit and the deadline cancel the run of this"
-        " call, load or key.",
+        "Whether Ctrl-C, SIGTERM, `stop`, the caller's time limit or `wait_timeout` cancels the"
+        " run that belongs to this call, load or key.",
     )
     reuse_queued: bool = _setting(
         False,
@@ -144,7 +142,7 @@ class DBTCloudConfiguration(BaseConfiguration):
     def explicit(self) -> dict[str, Any]:
         """Returns the fields that were passed or set, and all fields once they are resolved.
 
-        None resets a setting that has None as its default. Else it means that none was passed.
+        None resets a setting whose default is None. For any other, it counts as not passed.
         """
         names = {*self.__dict__.get("_passed", ()), *self.as_dict_nondefault()}
         if self.is_resolved():

@@ -165,7 +165,7 @@ class Job:
 async def _selection(job: Job, narrowing: Narrowing) -> Selection:
     load, known = narrowing.load, narrowing.known
     if load is None or known is None:
-        raise UnsureError("no pipeline is passed that knows its destination")
+        raise UnsureError("no passed pipeline knows its destination")
     load_info = known if isinstance(known, LoadInfo) else _last_load_info(known, load)
     datasets = datasets_of(known.pipeline if isinstance(known, LoadInfo) else known)
     past = await job.history()

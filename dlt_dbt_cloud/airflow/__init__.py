@@ -3,8 +3,8 @@
     load = PythonOperator(task_id="load", python_callable=load_flights)
     load >> DBTCloudRunJobOperator(task_id="transform", job_name="Nightly flights")
 
-Needs Airflow 2.10 or newer. Settings are read as by every function of this package, or from an
-Airflow connection of type `dbt_cloud`, as the official provider stores it.
+Needs Airflow 2.10 or newer. Settings are looked up as everywhere in this package, or in an Airflow
+connection of type `dbt_cloud`, as the official provider stores it.
 """
 
 from importlib import import_module

@@ -33,9 +33,9 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
     cleared task runs anew too.
 
     All settings of `run_dbt_cloud_job` except the token are arguments, and templated. Those that
-    you don't pass are read as by every function of this package. Two defaults differ: a run that
-    does not succeed fails the task, and ending the task, by hand or by a time limit, cancels the
-    run.
+    you don't pass are looked up as everywhere in this package. Three defaults differ: `run_key` is
+    `auto`, a run that does not succeed fails the task, and ending the task, by hand or by a time
+    limit, cancels the run.
 
     It returns the run, and pushes `job_run_id` and `job_run_url` as soon as there is a run.
 

@@ -29,8 +29,8 @@ class DBTJob:
 
     Attributes:
         project_dir: The folder with the `dbt_project.yml`.
-        profiles_dir: The folder with the `profiles.yml`, by default where dbt looks for it:
-            `DBT_PROFILES_DIR`, the folder that it is called in, the project, `~/.dbt`.
+        profiles_dir: The folder with the `profiles.yml`, by default the first that has one of
+            `DBT_PROFILES_DIR`, `cwd`, the project (unlike dbt) and `~/.dbt`.
         target: Which output of the profile, by default the profile's own.
         steps: The dbt commands of a run.
         name: What the job is called, by default as the folder of the project.
@@ -118,7 +118,7 @@ class DBTJob:
 
 @dataclass(frozen=True)
 class ScriptedJob:
-    """A job whose runs follow a script, one at a time as those of every job.
+    """A job whose runs follow a script. As in every job, one runs at a time.
 
     Each time a client reads a run, alone or in a list, it shows the next of its `statuses`, and
     then always the last. With pairs, the status depends on the seconds since the run reached the
@@ -132,8 +132,8 @@ class ScriptedJob:
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
         artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. They belong
-            to the last step; other steps get a `run_results.json` without results, as all do by
-            default. With `{}` a run has none (`data: null`), and a client that explains a failure
+            to the last step. Other steps, and by default all, get a `run_results.json` without
+            results. With `{}` a run has none (`data: null`), and a client that explains a failure
             waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. A script times out by its statuses.

@@ -31,7 +31,7 @@ class Scene(str, Enum):
     STUCK_QUEUE = "stuck_queue"
     """The next run stays queued, and later runs of its job stay behind it."""
     OUTAGE = "outage"
-    """Every request fails, for 38 minutes or the given time."""
+    """Every request gets a gateway's 504, for 38 minutes or the given time."""
     SLOW_API = "slow_api"
     """Every answer takes 5 s, until the end or for the given time."""
 

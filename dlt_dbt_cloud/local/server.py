@@ -40,7 +40,7 @@ _CLOCK: Final = "clock"
 
 
 class LocalDBTCloud:
-    """A local dbt Cloud: its API v2 on loopback, over real dbt Core or scripted jobs.
+    """A local dbt Cloud: its API v2 on loopback, backed by real dbt Core or scripted jobs.
 
     Use it as a context manager. All its state is its own: several can be open at the same time.
 
@@ -58,7 +58,7 @@ class LocalDBTCloud:
             deleted at the end.
         keep_runs: How many finished runs keep their logs and artifacts there.
         strict: Whether to refuse requests that rest on a guess, with 501 and the guess.
-        cancel_grace: Seconds that dbt has to end after each of SIGINT and SIGTERM.
+        cancel_grace: Seconds that dbt gets to end after SIGINT, and again after SIGTERM.
         clock: The time in seconds, for scripted jobs and faults that depend on it.
         virtual_time: Whether waiting takes no time: instead of sleeping, a client that finds this
             local dbt Cloud in its environment moves the clock of scripted jobs and faults forward.

@@ -41,7 +41,7 @@ class LoadedTables(NamedTuple):
 
 
 class RunFields(dict[str, Any]):
-    """The base of `DBTCloudRun`: all of it that renders nothing."""
+    """The base of `DBTCloudRun`: everything but rendering."""
 
     nodes: tuple[DBTCloudNode, ...] = ()
     usual: UsualTimes | None = None
@@ -152,19 +152,19 @@ class RunFields(dict[str, Any]):
 
     @property
     def cause(self) -> str:
-        """Why the run was triggered, if the trigger was requested."""
+        """Why the run was triggered, if the answer includes `trigger`."""
         cause = dict_of(self.get("trigger")).get("cause")
         return cause if isinstance(cause, str) else ""
 
     @property
     def job_name(self) -> str:
-        """The name of the job if the job was requested, else its id."""
+        """The name of the job if the answer includes `job`, else its id."""
         name = str_of(dict_of(self.get("job")).get("name"))
         return name or str_of(self.get("job_definition_id")) or "unknown"
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """The steps that have started, if they were requested."""
+        """The steps that have started, if the answer includes them."""
         return [step for step in list_of(self.get("run_steps")) if isinstance(step, dict)]
 
     @property
@@ -179,7 +179,7 @@ class RunFields(dict[str, Any]):
 
     @property
     def failed_steps(self) -> list[dict[str, Any]]:
-        """The steps that failed. In a run that succeeded, that had no consequence."""
+        """The steps that failed. In a run that succeeded, their failures had no consequence."""
         return [
             step for step in self.steps if int_of(step.get("status")) == DBTCloudRunStatus.ERROR
         ]

@@ -74,7 +74,7 @@ def dbt_cloud_source(
     pages of 25 runs, or of 100 if neither steps nor nodes are selected.
 
     If the API refuses some details of a run, the rest is loaded, and `load_error` of its row says
-    what is missing. Later loads of the history retry runs of the last hours.
+    what is missing. Later loads of the history read such runs again, for some hours.
 
     Args:
         run: A run, as `run_dbt_cloud_job` returns it.

@@ -46,8 +46,8 @@ RUNS: Final = Table(
         "manifest_id": ("text", "The version of the project, as in `dbt_cloud_nodes`."),
         "load_error": ("text", "Which details could not be loaded, and why."),
         "error_kind": ("text", "What failed before the first node, e.g. deps, parse, profile."),
-        "error_file": ("text", "The file that it is about, if dbt names one."),
-        "error_line": ("bigint", "The line in it, if dbt names one."),
+        "error_file": ("text", "The file that the error is about, if dbt names one."),
+        "error_line": ("bigint", "The line in that file, if dbt names one."),
     },
 )
 RUN_LOADS: Final = Table(
@@ -96,7 +96,7 @@ NODE_RESULTS: Final = Table(
         "relation_name": ("text", "The table or view, quoted as in SQL."),
         "adapter_response": ("json", "What else the adapter says, e.g. bytes_processed."),
         "command": ("text", "dbt command of the step: build, run, test, seed, snapshot, ..."),
-        "invocation_id": ("text", "dbt's id of the invocation by the step."),
+        "invocation_id": ("text", "dbt's id of the step's invocation."),
         "thread_id": ("text", "The thread of dbt that ran it."),
         "compile_finished_at": ("timestamp", "When it was compiled."),
         "execute_started_at": ("timestamp", "When dbt began to execute it."),

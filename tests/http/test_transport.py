@@ -95,7 +95,7 @@ class TestErrorStatus:
         """401: the API's message, and that another region does not know the token."""
         error = refused(client, api, 401, "401")
         assert str(error).startswith("dbt Cloud answered 401 Unauthorized to GET https://abc12")
-        assert "Invalid token. Another region's host" in str(error)
+        assert "Invalid token. The host of another region" in str(error)
         assert "Access URLs" in str(error)
         assert len(api.calls) == 1
 

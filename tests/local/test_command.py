@@ -265,7 +265,9 @@ def test_old_runs_are_pruned(make_project: Callable[..., DBTJob]) -> None:
 
 def test_listening_beyond_this_machine() -> None:
     """Other machines reach it only by consent on both sides: the name of the host."""
-    with pytest.raises(LocalDBTCloudException, match="anyone on the network path can read the token"):
+    with pytest.raises(
+        LocalDBTCloudException, match="anyone on the network path can read the token"
+    ):
         LocalDBTCloud(ScriptedJob(), host="0.0.0.0").__enter__()  # noqa: S104  # it is refused
     cloud = LocalDBTCloud(ScriptedJob(), host="0.0.0.0", plain_http_host="dbt-cloud")  # noqa: S104
     with cloud:

@@ -179,7 +179,7 @@ def test_wrong_token(tmp_path: Path) -> None:
         assert [request.status for request in cloud.requests] == [401]
     assert done.returncode == 1
     assert "answered 401 Unauthorized" in done.stderr
-    assert "Invalid token. Another region's host does not know the token either." in done.stderr
+    assert "Invalid token. The host of another region would not know the token." in done.stderr
     with duckdb.connect("shop.duckdb") as database:
         assert database.sql("select id from raw.orders").fetchall() == [(1,)]
 

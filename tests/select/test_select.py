@@ -347,7 +347,7 @@ class TestUnsure:
     def test_no_load(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """A call that knows of no load builds everything, and skips nothing."""
         assert world.built(None, skip_unchanged=True) is EVERYTHING
-        assert "Building everything: no pipeline is passed that knows its destination." in log.text
+        assert "Building everything: no passed pipeline knows its destination." in log.text
 
 
 class TestSkipped:
