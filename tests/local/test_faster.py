@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,3 +157,20 @@ def test_the_time_of_an_event_is_written_as_dbt_does() -> None:
     for seconds, nanos in ((1, 0), (1, 500_000_000), (2, 25_000), (3600, 0)):
         ts = SimpleNamespace(seconds=seconds, nanos=nanos)
         assert ours(ts) == timestamp_to_datetime_string(ts)
+
+
+OF_A_RUN = """
+import os
+from dlt_dbt_cloud.local.runners.warm_dbt.preparing import prepare
+list(prepare(["duckdb"]))
+os.environ["DBT_ENV_CUSTOM_ENV_RUN"] = "7"
+from dbt.artifacts.schemas.run.v5.run import RunResultsMetadata
+print(RunResultsMetadata(dbt_schema_version="").env)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_prepared_knows_no_run() -> None:
+    """An artifact has the environment of its own run, which dbt remembers once it is asked."""
+    done = subprocess.check_output([sys.executable, "-c", OF_A_RUN], text=True)
+    assert "{'RUN': '7'}" in done

@@ -25,12 +25,15 @@ dbt.contracts.project:Project dbt.contracts.project:PackageConfig
 dbt.contracts.project:Configuration dbt.contracts.selection:SelectorFile
 dbt.task.test:TestResultData
 """
-_CLASSES: Final = """
-dbt.adapters.contracts.connection:AdapterResponse dbt.adapters.contracts.connection:QueryComment
+_READ: Final = """
 dbt.adapters.contracts.relation:Path dbt.adapters.contracts.relation:Policy
+dbt.artifacts.resources.v1.documentation:Documentation
+"""
+# Making one of these would read the environment and the id of the invocation for good.
+_WRITTEN: Final = """
+dbt.adapters.contracts.connection:AdapterResponse dbt.adapters.contracts.connection:QueryComment
 dbt.artifacts.resources.v1.components:ColumnConfig
 dbt.artifacts.resources.v1.components:ColumnInfo dbt.artifacts.resources.v1.components:Quoting
-dbt.artifacts.resources.v1.documentation:Documentation
 dbt.artifacts.schemas.manifest.v12.manifest:ManifestMetadata
 dbt.artifacts.schemas.manifest.v12.manifest:WritableManifest
 dbt.artifacts.schemas.results:TimingInfo dbt.artifacts.schemas.run.v5.run:RunResultOutput
@@ -94,9 +97,12 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
         with suppress(Exception):
             find(path).json_schema()
         yield
-    for path in (*checked, *_CLASSES.split(), *(f"{it}.adapter.Relation" for it in plugins)):
+    read = (*checked, *_READ.split(), *(f"{it}.adapter.Relation" for it in plugins))
+    for path in read:
         with suppress(Exception):
             find(path).from_dict({})
+        yield
+    for path in (*read, *_WRITTEN.split()):
         with suppress(Exception):  # it is empty, but the method is compiled
             object.__new__(find(path)).to_dict()
         yield
