@@ -73,21 +73,22 @@ class _Loaded:
     def _table(self, table: TTableSchema) -> Node:
         columns = [it for it in table["columns"].values() if is_complete_column(it)]
         keys = [str(it["name"]) for it in columns if it.get("primary_key")]
+        links = dict(self._links(table))
+        prepared = self._client.prepare_load_table(str(table["name"]))
         parent = table.get("parent")
         description = table.get("description") or (f"Nested in `{parent}`." if parent else None)
         return {
             "name": self._stored(str(table["name"])),
             **({"description": description} if description else {}),
-            "columns": [self._column(table, it, keys) for it in columns],
+            "columns": [self._column(it, keys, links, prepared) for it in columns],
         }
 
-    def _column(self, table: TTableSchema, column: TColumnSchema, keys: list[str]) -> Node:
-        name, link = str(column["name"]), dict(self._links(table)).get(str(column["name"]))
+    def _column(self, column: TColumnSchema, keys: list[str], links: Node, prepared: Any) -> Node:
+        name = str(column["name"])
         is_unique = bool(column.get("unique")) or keys == [name]
         tests: list[Any] = ["unique"] if is_unique else []
         tests += [] if column.get("nullable", True) else ["not_null"]
-        tests += [{"relationships": link}] if link else []
-        prepared = self._client.prepare_load_table(str(table["name"]))
+        tests += [{"relationships": links[name]}] if name in links else []
         types = self._client.capabilities.get_type_mapper()
         return {
             "name": self._stored(name),

@@ -88,7 +88,7 @@ def _state(text: str) -> str | int:
 def _related(text: str) -> list[str]:
     """Read the names of related objects, in each of the spellings that clients use.
 
-    `trigger,job`, `["trigger","job"]`, `['trigger', 'job']`, and with empty places.
+    `trigger,job`, `["trigger","job"]`, `['trigger', 'job']`, and with empty items.
     """
     names = text.strip().removeprefix("[").removesuffix("]").split(",")
     return [name for raw in names if (name := raw.strip().strip("\"'"))]
