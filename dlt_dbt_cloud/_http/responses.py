@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import requests
+from dlt.common.json import json as fast_json
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.exceptions import HTTPError as Urllib3Error
@@ -62,21 +63,26 @@ def envelope_of(url: str, text: str) -> dict[str, Any]:
 def parse_json(text: str) -> Any:
     """Returns what JSON holds, without NaN and Infinity, or raises a `ValueError`."""
     try:
-        data = json.loads(text, parse_constant=lambda _: None)
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+        data = fast_json.loads(text)
+    except ValueError:
+        data = _lenient(text)
     level: list[Any] = [[data]]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 2):
         if not level:
-            break
+            return data
         values = (item.values() if isinstance(item, dict) else item for item in level)
         level = [child for items in values for child in items if isinstance(child, (dict, list))]
-    if level:
-        raise ValueError(TOO_DEEP)
-    if re.search(r"\\u[dD][89a-fA-F]", text):  # lone surrogates can't be stored
-        text = json.dumps(data, ensure_ascii=False)
-        return json.loads(text.encode("utf-8", errors="replace"))
-    return data
+    raise ValueError(TOO_DEEP)
+
+
+def _lenient(text: str) -> Any:
+    """Returns JSON with None for numbers that are none, and without lone surrogates."""
+    try:
+        data = json.loads(text, parse_constant=lambda _: None)
+        storable = json.dumps(data, ensure_ascii=False).encode(errors="replace")
+        return json.loads(storable, parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def typed(kind: type[T], name: str, data: Any, url: str) -> T:
