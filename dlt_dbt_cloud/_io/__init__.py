@@ -136,6 +136,16 @@ class Blocking(OnClock):
             raise DBTCloudStoppedException("Stopped by the caller.")
 
 
+@dataclass(frozen=True)
+class Inline(Blocking):
+    """Makes requests in the calling thread, which is one that may be left behind."""
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what a request returns."""
+        self._raise_if_aborted()
+        return function(*args, **kwargs)
+
+
 def run(program: Coroutine[Any, Any, T]) -> T:
     """Returns the result of a program over `Blocking`, which never suspends."""
     try:

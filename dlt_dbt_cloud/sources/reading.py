@@ -1,13 +1,12 @@
 """Reads the details of runs that a list lacks, as far as the API shows them."""
 
-import threading
-from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from dlt_dbt_cloud._api import RunsApi
-from dlt_dbt_cloud._io import IO, Blocking, logger, run
+from dlt_dbt_cloud._io import IO, Blocking, Inline, in_thread, logger, run
 from dlt_dbt_cloud._report import LATE_PAUSES, are_own, may_build, run_results
 from dlt_dbt_cloud._values import dict_of, int_of, str_of
 from dlt_dbt_cloud._values.load import Load
@@ -19,6 +18,9 @@ from dlt_dbt_cloud.sources.manifests import Manifests
 from dlt_dbt_cloud.sources.rows import RunRow, freshness_in, nodes_in, run_row, step_row
 from dlt_dbt_cloud.sources.schema import FRESHNESS, NODE_RESULTS, OF_MANIFEST, RUN_STEPS
 from dlt_dbt_cloud.sources.tables import Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 RELATED: Final = ("trigger", "job")
 OF_RUN: Final = (*RELATED, "run_steps", "environment")
@@ -45,10 +47,10 @@ class Reader:
     """
 
     def __init__(self, config: DBTCloudConfiguration) -> None:
-        self.client = DBTCloudClientV2(credentials=config)
+        self._io = Inline(config.request_timeout)
         seconds = min(config.outage_timeout, MAX_SECONDS)
-        self.brief = DBTCloudClientV2(credentials=config, outage_timeout=seconds)
-        self._request_timeout = config.request_timeout
+        self.client = DBTCloudClientV2(credentials=config)
+        self.brief = DBTCloudClientV2(credentials=config, outage_timeout=seconds, io=self._io)
         self._manifests = Manifests()
 
     def known(
@@ -58,7 +60,7 @@ class Reader:
         run, error = DBTCloudRun(known), None
         if run.in_progress or not (run.get("trigger") and run.get("job")):
             try:
-                run = self.brief.get_run_status(run.id, include_related=RELATED)
+                run = watched(self.brief.get_run_status, run.id, include_related=RELATED)
             except DBTCloudAPIException as failure:
                 self._check_api()
                 error = failure
@@ -87,21 +89,26 @@ class Reader:
 
     def _complete(self, rows: list[RunRow], tables: Collection[str]) -> None:
         """Reads the steps and nodes of runs, if they have finished and a table needs them."""
-        ended = [row for row in rows if row.has_ended]
-        if not ended or not DETAILS.intersection(tables):
+        if not DETAILS.intersection(tables):
             return
-        stop = threading.Event()
-        io = Blocking(self._request_timeout, stop)
+        ended = [row for row in rows if row.has_ended]
+        waiting = iter(ended)
 
-        def complete(row: RunRow) -> None:
-            run(read_details(io, self.brief, row, tables, self._manifests))
+        def work() -> None:
+            for row in waiting:
+                run(read_details(self._io, self.brief, row, tables, self._manifests))
 
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="dlt-dbt-cloud-details")
+        workers = [in_thread(work) for _ in ended[:WORKERS]]
         try:
-            list(pool.map(complete, ended))
+            for worker in workers:
+                watched(worker.result)
         finally:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            ended.clear()  # the workers end, too
+
+
+def watched(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns what a function returns in a thread of its own. A signal ends the wait."""
+    return run(Blocking(math.inf).call(function, *args, **kwargs))
 
 
 async def read_details(

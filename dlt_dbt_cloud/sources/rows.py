@@ -141,21 +141,20 @@ def nodes_in(results: Mapping[str, Any], step: Row) -> list[Row]:
         "invocation_id": metadata.get("invocation_id"),
     }
     nodes = (dict_of(node) for node in list_of(results.get("results")))
-    return [
-        NODE_RESULTS.row({**node_values(node), **common}) for node in nodes if node.get("unique_id")
-    ]
+    return [NODE_RESULTS.row(node_values(node, common)) for node in nodes if node.get("unique_id")]
 
 
-def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an entry of a `run_results.json` as values of a row."""
+def node_values(result: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an entry of a `run_results.json` as values of a row, with those of its step."""
     timing = [dict_of(phase) for phase in list_of(result.get("timing"))] or [{}]
     phases = {str(phase.get("name")): phase for phase in timing}
     compiled, executed = phases.get("compile", {}), phases.get("execute", {})
     response = dict_of(result.get("adapter_response"))
+    unique_id = str_of(result["unique_id"])
     return {
         **result,
-        "resource_type": str(result["unique_id"]).partition(".")[0],
-        "name": name_of(str_of(result["unique_id"])),
+        "resource_type": unique_id.partition(".")[0],
+        "name": name_of(unique_id),
         "rows_affected": response.get("rows_affected"),
         "bytes_processed": response.get("bytes_processed"),
         "code": response.get("code"),
@@ -163,6 +162,7 @@ def node_values(result: Mapping[str, Any]) -> dict[str, Any]:
         "execute_started_at": executed.get("started_at"),
         "started_at": timing[0].get("started_at"),
         "finished_at": timing[-1].get("completed_at"),
+        **common,
     }
 
 

@@ -82,31 +82,42 @@ class Table(NamedTuple):
         nothing = dlt.mark.materialize_table_schema()
         if not (is_duckdb and find_spec("pyarrow")):
             yield rows or nothing
-        elif rows:
+            return
+        columns = {**self.hints, "_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
+        known = dlt.current.source_schema().tables.get(self.name, {}).get("columns", {})
+        is_new = not columns.keys() <= known.keys()  # dlt works out a table anew for each hint
+        hints = dlt.mark.make_hints(columns=columns, file_format="parquet") if is_new else None
+        if rows:
             with TemporaryDirectory() as folder:
-                yield self._parquet(Path(folder) / "rows.parquet", rows, caps)
-        else:
-            yield dlt.mark.with_hints(nothing, dlt.mark.make_hints(file_format="parquet"))
+                path = Path(folder) / "rows.parquet"
+                self._write_parquet(path, rows, columns, caps)
+                yield dlt.mark.with_file_import(str(path), "parquet", len(rows), hints)
+        elif hints:
+            yield dlt.mark.with_hints(nothing, hints)
 
-    def _parquet(self, path: Path, rows: list[Row], caps: DestinationCapabilitiesContext) -> Any:
-        """Writes a Parquet file, with the columns that dlt would add, and returns it for dlt."""
-        load_id = dlt.current.load_package_state()["load_id"]
-        for row in rows:
-            row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))
-        own = {"_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
-        columns = {**self.hints, **own}
-        # dlt's own writer would resolve its settings for each file.
+    def _write_parquet(
+        self,
+        path: Path,
+        rows: list[Row],
+        columns: dict[str, TColumnSchema],
+        caps: DestinationCapabilitiesContext,
+    ) -> None:
+        """Writes a Parquet file, with the columns that dlt would add.
+
+        dlt's own writer would resolve its settings for each file.
+        """
         from dlt.common.libs.pyarrow import columns_to_arrow  # noqa: PLC0415  # optional
         from pyarrow import Table as Arrow  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
+        load_id = dlt.current.load_package_state()["load_id"]
+        for row in rows:
+            row.update(_dlt_load_id=load_id, _dlt_id=uniq_id_base64(10))
         for name in (name for name, (kind, _) in self.columns.items() if kind == "json"):
             for row in rows:
                 row[name] = None if row[name] is None else json.dumps(row[name])
         schema = columns_to_arrow(columns, caps, "UTC")
         parquet.write_table(Arrow.from_pylist(rows, schema=schema), path)
-        hints = dlt.mark.make_hints(columns=columns, file_format="parquet")
-        return dlt.mark.with_file_import(str(path), "parquet", len(rows), hints)
 
 
 # A value that is not of the expected type is left out.

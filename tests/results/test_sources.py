@@ -338,7 +338,7 @@ class TestNodes:
     )
     def test_names(self, unique_id: str, expected: tuple[str, str]) -> None:
         """The name is what people call the node."""
-        found = node_values({"unique_id": unique_id})
+        found = node_values({"unique_id": unique_id}, {})
         assert (found["resource_type"], found["name"]) == expected
 
 
