@@ -285,16 +285,20 @@ class TestAbort:
         assert log.records[-1].message == CANCELLED
         assert REATTACH not in log.text  # there is nothing to reattach to
 
+    @pytest.mark.parametrize(
+        ("end", "outcome"), [("run_success", "Success"), ("run_timed_out", "Timed out")]
+    )
     def test_cancel_that_comes_too_late(
-        self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture
+        self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture, end: str, outcome: str
     ) -> None:
         """A run that has ended before the cancel arrives is not called cancelled."""
         triggered(api)
         answers(api, "run_running")
-        api.post(f"{RUN_URL}cancel/", json=sample("run_success"))
+        api.post(f"{RUN_URL}cancel/", json=sample(end))
         with pytest.raises(DBTCloudWaitTimeoutException):
             run_with(wait_timeout=60, cancel_on_abort=True)
-        assert log.records[-1].message.startswith(f"dbt Cloud run {RUN_ID} has ended (Success): ")
+        expected = f"dbt Cloud run {RUN_ID} has ended ({outcome}): "
+        assert log.records[-1].message.startswith(expected)
 
     def test_cancel_that_fails(
         self, run_with: RunWith, api: API, io: JumpingIO, log: pytest.LogCaptureFixture

@@ -12,6 +12,7 @@ from dlt_dbt_cloud._follow.screen import LogScreen, Notebook
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
+from dlt_dbt_cloud.run.reading import outcome
 
 
 class Watch:
@@ -111,6 +112,6 @@ class Watch:
 
 def cancelled(run: DBTCloudRun) -> str:
     """Returns what became of a run after a request to cancel it, which may have come too late."""
-    if run.is_success or run.is_error:
-        return f"dbt Cloud run {run.id} has ended ({run.status_name}): {run.url}"
+    if run.is_complete and not run.is_cancelled:
+        return f"dbt Cloud run {run.id} has ended ({outcome(run)}): {run.url}"
     return f"Cancelled dbt Cloud run {run.id}: {run.url}"
