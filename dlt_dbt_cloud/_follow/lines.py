@@ -130,7 +130,7 @@ class Tally(Heartbeat):
 
 def beginning(run: DBTCloudRun, usual: UsualTimes | None) -> str:
     """Returns the first line about a run."""
-    usually = f", usually {clock(usual.queued + usual.ran)}" if usual else ""
+    usually = f", usually {clock(usual.in_all)}" if usual else ""
     return f"dbt Cloud run {run.id} of job {run.job_name}{usually}: {run.url}"
 
 
@@ -151,4 +151,4 @@ def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:
         seconds += max(0.0, ahead - run.queued_seconds)
     seconds -= since
     about = f"about {clock(seconds)} left" if seconds > 0 else "longer than usual"
-    return f"usually {clock(usual.ran)}, {about}"
+    return f"usually {clock(usual.in_all)}, {about}"

@@ -128,7 +128,7 @@ class Progress(Still):
         """Shows what the run is doing."""
         if not self._collector:
             return
-        total = round(self._usual.queued + self._usual.ran) if self._usual else None
+        total = round(self._usual.in_all) if self._usual else None
         message = ", ".join(filter(None, [run.activity, left(run, self._usual)]))
         elapsed = int(self._io.now() - self._shown_until)
         self._shown_until += elapsed

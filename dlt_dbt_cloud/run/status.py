@@ -42,6 +42,11 @@ class UsualTimes(NamedTuple):
         # The API's durations are whole seconds.
         return cls(median(queued), usual, max(pstdev(ran), usual / 20, 0.5))
 
+    @property
+    def in_all(self) -> float:
+        """Time from the trigger to the end."""
+        return self.queued + self.ran
+
     def is_much_exceeded_by(self, ran: float) -> bool:
         """Returns True if a run took far longer than usual."""
         return ran > max(1.5 * self.ran, self.ran + 4 * self.spread)

@@ -109,8 +109,8 @@ class TestProgress:
         recorder = Recorder()
         assert self.watch(client, recorder).is_success
         messages = [message for name, _, _, message in recorder.shown if name == "Seconds"]
-        assert messages[0].startswith("Queued behind run 70403111611683, usually 00:01:50")
-        assert messages[1] == f"{step_name}, usually 00:01:50, about 00:00:55 left"
+        assert messages[0].startswith("Queued behind run 70403111611683, usually 00:01:54")
+        assert messages[1] == f"{step_name}, usually 00:01:54, about 00:00:55 left"
         assert messages[-1] == "Success"
         assert ("Seconds", 0, 114, messages[0]) in recorder.shown  # before the first look
         assert ("Seconds", 1, 114, messages[1]) in recorder.shown
@@ -153,7 +153,7 @@ class TestProgress:
         api.get(RUN_URL, json=sample("run_success_related"))
         recorder = Recorder()
         run = self.watch(client, recorder)
-        assert "Running, usually 00:00:10, longer than usual" in str(recorder.shown)
+        assert "Running, usually 00:00:14, longer than usual" in str(recorder.shown)
         assert "Success, 00:01:50 (usually 00:00:10) after 00:00:04 in the queue" in str(run)
 
     def test_collector_that_raises(

@@ -196,7 +196,7 @@ class TestLeft:
     def test_queued(self, changes: dict[str, Any], since: float, expected: str) -> None:
         """The runs ahead take as long as usual, less what they have run while this waited."""
         queued = at(1, run_duration="00:00:00", **changes)
-        assert left(queued, USUAL, since) == f"usually 00:01:50, about {expected} left"
+        assert left(queued, USUAL, since) == f"usually 00:01:54, about {expected} left"
 
     def test_unknown(self) -> None:
         """Without a history, and at the end, nothing is said."""
