@@ -74,14 +74,11 @@ class Trigger:
     async def _sent(self) -> DBTCloudRun:
         """Sends the trigger once, and returns the created run."""
         run = await self.io.call(self.order.post, self.api)
-        is_own = self.order.owns(run)
         is_new = run.in_progress and run.id not in self.known
-        if run.job_id != self.order.job_id or not is_new or is_own is False:
+        if run.job_id != self.order.job_id or not is_new or self.order.owns(run) is False:
             answer = f"dbt Cloud answered the trigger with run {run.id} of job {run.job_id}"
             raise DBTCloudResponseException(f"{answer}, which is not the new run.", url="")
-        # An answer that shows no cause is most likely right. The lookups that follow will tell.
-        self.order.is_ambiguous |= is_own is None
-        return run
+        return run  # most likely the right one also if its cause does not show
 
     async def _found(self, error: DBTCloudAPIException, seconds: float) -> DBTCloudRun | None:
         """Returns the run that an ambiguous request created, None if lookups show none."""

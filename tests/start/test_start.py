@@ -157,17 +157,6 @@ class TestLostAnswer:
             run_with()
         assert len(job.sent) == 1
 
-    def test_answer_without_a_cause_is_looked_after(
-        self, run_with: RunWith, job: PlayedJob
-    ) -> None:
-        """An answer that shows no cause is believed, and checked while the run is followed."""
-        assert run_with().id == RUN_ID
-        assert len(job.looked) == 1  # for the history of the job
-        answer = json.dumps(sample_run("run_queued", id=RUN_ID + 1, trigger=None))
-        job.fail("trigger", answer, acts=True)
-        assert run_with().id == RUN_ID + 1
-        assert len(job.looked) > 4
-
     def test_refusal_after_a_lost_answer_is_unknown(
         self, run_with: RunWith, job: PlayedJob
     ) -> None:
