@@ -14,7 +14,7 @@ DBTCloudException
 │   ├── DBTCloudRunKeyException             ... the key has a run with other overrides
 │   └── DBTCloudTriggerOutcomeUnknownException  ... and may have created one
 ├── DBTCloudStoppedException                the caller set `stop`
-├── DBTCloudWaitException                   the wait ended, the run is still in progress
+├── DBTCloudWaitException                   the wait ended before the run
 │   ├── DBTCloudWaitTimeoutException        ... at its deadline
 │   └── DBTCloudRunUnreachableException     ... because the API stayed unavailable
 └── DBTCloudRunException                    a run finished, but did not succeed
@@ -28,7 +28,7 @@ DBTCloudException
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import requests
 from dlt.common.exceptions import DltException
@@ -171,17 +171,14 @@ class DBTCloudStoppedException(DBTCloudException):
 
 
 class DBTCloudWaitException(DBTCloudException):
-    """The wait ended before the run. The run is still in progress.
+    """The wait ended before the run.
 
     Attributes:
-        runs: The runs in progress, as last read.
+        runs: The runs that were in progress, as last read.
     """
 
-    _known: ClassVar = "still"
-
     def __init__(self, message: str, *, runs: list[DBTCloudRun]) -> None:
-        whose = "The runs are" if len(runs) > 1 else "The run is"
-        super().__init__(f"{message} {whose} {self._known} in progress.")
+        super().__init__(message)
         self.runs = runs
 
     @property
@@ -196,8 +193,6 @@ class DBTCloudWaitTimeoutException(DBTCloudWaitException, TimeoutError):
 
 class DBTCloudRunUnreachableException(DBTCloudWaitException, requests.RequestException):
     """The status of the run could not be read for longer than `outage_timeout`."""
-
-    _known = "most likely still"
 
 
 class DBTCloudRunException(DBTCloudException):

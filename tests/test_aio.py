@@ -206,3 +206,11 @@ def test_cancelled_task() -> None:
         seconds = asyncio.run(cancel(cloud.credentials))
         assert statuses(cloud) == ["Cancelled"]
     assert seconds < 6  # one, and five to cancel
+
+
+def test_stop_is_for_threads() -> None:
+    """An awaited call is ended by cancelling its task: a `stop` would be ignored."""
+    config = DBTCloudConfiguration(api_token="secret", account_id="1")
+    call = aio.get_dbt_cloud_run_status(config, 2, stop=threading.Event())
+    with pytest.raises(TypeError, match="Cancel the task"):
+        asyncio.run(call)

@@ -268,9 +268,10 @@ class TestAbort:
         """At the deadline the run goes on, and the last line tells how to reattach."""
         triggered(api)
         answers(api, "run_running")
-        with pytest.raises(DBTCloudWaitTimeoutException, match="within 60 s"):
+        with pytest.raises(DBTCloudWaitTimeoutException, match="within 60 s") as caught:
             run_with(wait_timeout=60)
         assert log.records[-1].message.endswith(REATTACH)
+        assert str(caught.value).endswith(log.records[-1].message)
 
     def test_deadline_cancels(
         self, run_with: RunWith, api: API, log: pytest.LogCaptureFixture
@@ -279,10 +280,11 @@ class TestAbort:
         triggered(api)
         answers(api, "run_running")
         self.cancelled(api)
-        with pytest.raises(DBTCloudWaitTimeoutException):
+        with pytest.raises(DBTCloudWaitTimeoutException) as caught:
             run_with(wait_timeout=60, cancel_on_abort=True)
         assert api.calls[-1].request.url == f"{RUN_URL}cancel/"
         assert log.records[-1].message == CANCELLED
+        assert str(caught.value).endswith(CANCELLED)
         assert REATTACH not in log.text  # there is nothing to reattach to
 
     @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._call.outcome import loaded_tables, log_outcome, publish, slack_hook
-from dlt_dbt_cloud._follow.abort import abortable
+from dlt_dbt_cloud._follow.abort import abortable, end_with
 from dlt_dbt_cloud._follow.first import first_read, first_reads
 from dlt_dbt_cloud._follow.logs import StepLogs
 from dlt_dbt_cloud._follow.many import FollowMany
@@ -115,9 +115,9 @@ class Call:
                     run = follow.runs[finished.id] = await report(self.io, self.api, finished)
                     log_outcome(run)
                     await publish(self.io, run, self.config)
-        except BaseException:
+        except BaseException as abort:
             ids = [run.id for run in follow.in_progress]
-            logger.warning("Still in progress. To reattach: wait_for_dbt_cloud_runs(%s)", ids)
+            end_with(abort, f"To reattach: wait_for_dbt_cloud_runs({ids})")
             raise
         for error in follow.errors.values():
             raise error

@@ -30,6 +30,8 @@ def execute(
     """Returns what a program returns, or the program itself if it is awaited."""
     api = DBTCloudClientV2(credentials=config, outage_timeout=0)  # the programs retry
     if IS_AWAITED.get():
+        if stop is not None:
+            raise TypeError("`stop` is for calls in threads. Cancel the task of an awaited one.")
         loop = LOOPS.setdefault(asyncio.get_running_loop(), Loop())
         io = Asyncio(config.request_timeout, slots=loop.slots)
         return cast("T", program(io, api, config, *args, polls=loop.polls(io, api, config)))

@@ -14,6 +14,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudException,
     DBTCloudStoppedException,
+    DBTCloudWaitException,
     DBTCloudWaitTimeoutException,
 )
 
@@ -49,16 +50,18 @@ async def abortable(
                 await _cancel(io.last(MAX_SECONDS), api, watch)
         finally:  # a second signal ends the cancelling
             if text := watch.whereabouts():
-                logger.warning("%s", text)
-                _end_with(error, text)
+                end_with(error, text)
         raise
 
 
-def _end_with(error: BaseException, text: str) -> None:
-    """Lets a traceback end with a text, of others' exceptions with a note."""
-    if isinstance(error, DBTCloudException):
-        return
-    if sys.version_info >= (3, 11):
+def end_with(error: BaseException, text: str) -> None:
+    """Lets the log and a traceback end with a text, of others' exceptions with a note."""
+    logger.warning("%s", text)
+    if isinstance(error, DBTCloudWaitException | DBTCloudStoppedException):
+        error.args = (f"{error} {text}",)
+    elif isinstance(error, DBTCloudException):
+        pass  # it is about a request or a finished run
+    elif sys.version_info >= (3, 11):
         error.add_note(text)
     elif isinstance(error, KeyboardInterrupt):  # it has nothing else to say
         error.args = (f"{error}\n{text}",)

@@ -147,9 +147,8 @@ def unreachable(error: DBTCloudAPIException, runs: list[DBTCloudRun]) -> Excepti
     """Returns the exception for runs that could not be read for long."""
     if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
         return error
-    return DBTCloudRunUnreachableException(
-        f"Couldn't read the status of {names(runs)}. {error}", runs=runs
-    )
+    message = f"Couldn't read the status of {names(runs)}, most likely still in progress. {error}"
+    return DBTCloudRunUnreachableException(message, runs=runs)
 
 
 def names(runs: list[DBTCloudRun]) -> str:

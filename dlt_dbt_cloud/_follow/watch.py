@@ -102,8 +102,8 @@ class Watch:
             return text
         if run is not None and run.in_progress:
             return (
-                f"dbt Cloud run {run.id} is still in progress ({run.status_name}): {run.url}"
-                f" To reattach: get_dbt_cloud_run_status(run_id={run.id})"
+                f"dbt Cloud run {run.id} was in progress when last read ({run.status_name}):"
+                f" {run.url} To reattach: get_dbt_cloud_run_status(run_id={run.id})"
             )
         if run is None and order is not None and order.is_open:
             return f"A dbt Cloud run of job {order.job_id} may exist: look for {order.mark}."

@@ -58,7 +58,7 @@ class WaitsForRun:
             run_id,
             time.time() + seconds,
             config,
-            cancels=config.cancel_on_abort,
+            cancels=self.own_run is not None,
             dbt_cloud_conn_id=self.dbt_cloud_conn_id,
             pipeline_name=self.pipeline_name,
         )

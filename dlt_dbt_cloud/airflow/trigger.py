@@ -83,16 +83,14 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
                 await self.on_kill()
             raise
         except DBTCloudWaitTimeoutException as error:
-            event["error"] = str(error)
-            await self.on_kill()
+            event["error"] = f"{error} {await self.on_kill()}"
         except DBTCloudException as error:
             event["error"] = str(error)
         yield TriggerEvent(event)
 
-    async def on_kill(self) -> None:
-        """Cancels the run, e.g. because a person has marked the task as failed."""
-        if self.cancels:
-            await asyncio.to_thread(cancel, await self._config())
+    async def on_kill(self) -> str:
+        """Cancels the run, e.g. because a person has marked the task as failed, and says so."""
+        return await asyncio.to_thread(cancel, await self._config()) if self.cancels else ""
 
     async def _config(self) -> DBTCloudConfiguration:
         """Returns the settings. Airflow's connections can't be read in its event loop."""
@@ -101,14 +99,15 @@ class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not a
         return await asyncio.to_thread(resolve, settings, conn_id, pipeline_name)
 
 
-def cancel(config: DBTCloudConfiguration) -> None:
-    """Cancels a run. A failure is logged, not raised: the task is ending anyway."""
+def cancel(config: DBTCloudConfiguration) -> str:
+    """Cancels a run, and says what became of it. Doesn't raise: the task is ending anyway."""
     io = _io.Blocking(config.request_timeout).last(CANCEL_SECONDS)
     client = DBTCloudClientV2(credentials=config)
     run_id = str(config.run_id)
     try:
         run = _io.run(retry(io, Patience(CANCEL_SECONDS), client.cancel_run, run_id))
+        text = cancelled(run)
     except DBTCloudAPIException as error:
-        _io.logger.error("Couldn't cancel dbt Cloud run %s. %s", run_id, error)
-    else:
-        _io.logger.warning("%s", cancelled(run))
+        text = f"Couldn't cancel dbt Cloud run {run_id}. {error}"
+    _io.logger.warning("%s", text)
+    return text

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from airflow import DAG
+from airflow.exceptions import TaskDeferred
 
 from dlt_dbt_cloud import DBTCloudClientV2, DBTCloudRun
 from dlt_dbt_cloud.airflow import (
@@ -254,7 +256,21 @@ def test_deadline_cancels(cloud: LocalDBTCloud, cancels: bool) -> None:
     trigger = endless(cloud, seconds=0.5, cancels=cancels)
     event = asyncio.run(event_of(trigger))
     assert f"dbt Cloud run {trigger.run_id}" in event["error"]
+    assert (f"Cancelled dbt Cloud run {trigger.run_id}" in event["error"]) is cancels
     assert is_cancelled(trigger) is cancels
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("reuses", [False, True])
+def test_runs_of_others_are_not_cancelled(reuses: bool) -> None:
+    """A task that may wait for a run of another never cancels it, in the triggerer either."""
+    operator = DBTCloudRunJobOperator(
+        task_id="job", job_name="Endless", reuse_queued=reuses, deferrable=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute({"ti": Mock()})
+    assert deferred.value.trigger.serialize()[1]["cancels"] is not reuses
+    assert (operator.own_run is None) is reuses
 
 
 def test_end_of_the_triggerer_cancels_nothing(cloud: LocalDBTCloud) -> None:

@@ -220,7 +220,7 @@ def _abort_line(simulation: Simulation, caller: Caller, last: str) -> Iterator[s
         r"Cancelled|dbt Cloud run \d+ has ended", last
     ):  # of what a lost trigger creates later, nothing is known
         alive = [run for run in alive if run.created <= caller.ended]
-    if cares and alive and not re.search(r"may exist|still in progress", last):
+    if cares and alive and not re.search(r"may exist|was in progress", last):
         yield f"{caller.name} leaves run {alive[0].id} in progress, but says {last!r}"
     if not cares and not created and "may exist" in last:
         yield f"{caller.name} has sent nothing, but says {last!r}"
