@@ -79,7 +79,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name on first use: dlt imports this package to find our command."""
+    """Imports a public name on first use: dlt imports this package whenever it starts."""
     if name == "__version__":
         return metadata.version("dlt-dbt-cloud")
     if name in __all__:

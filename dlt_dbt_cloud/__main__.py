@@ -1,4 +1,4 @@
-"""`python -m dlt_dbt_cloud`: what `dlt dbt-cloud` does, also where dlt takes no commands."""
+"""`python -m dlt_dbt_cloud`: the same as `dlt dbt-cloud`, also if dlt loads no plugins."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None, io: IO | None = None) -> int:
 
     Args:
         argv: The arguments, by default those of the process.
-        io: The world, for tests that must not wait.
+        io: Clock, sleep and calls, which tests replace.
     """
     parser = argparse.ArgumentParser(
         prog="python -m dlt_dbt_cloud",

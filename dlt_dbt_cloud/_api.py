@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import (  # noqa: UP035  # the hints are those of the settings
+from typing import (  # noqa: UP035  # the settings have these
     TYPE_CHECKING,
     Any,
     Final,

@@ -1,7 +1,7 @@
-"""The public functions for `await`: the same names, arguments, results and exceptions.
+"""Async versions of the functions that run a job and wait for runs, with the same names.
 
-Cancelling the task ends the wait, and with `cancel_on_abort` the run. Many calls at once take four
-threads, and one request for every hundred runs and poll.
+Cancelling the task ends the wait, and with `cancel_on_abort` the run. Calls in one event loop share
+four threads. Each poll is one request for every hundred runs.
 """
 
 from collections.abc import Callable, Coroutine

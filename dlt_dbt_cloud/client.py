@@ -13,7 +13,7 @@ from dlt_dbt_cloud import _io
 from dlt_dbt_cloud._api import PAGE, Page
 from dlt_dbt_cloud._http.responses import object_of, parse_json, typed
 from dlt_dbt_cloud._http.transport import Transport
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._start.order import Order, RetryOrder
 from dlt_dbt_cloud._start.trigger import Trigger
 from dlt_dbt_cloud._values import dict_of, int_of
@@ -38,17 +38,16 @@ class DBTCloudClientV2:
 
     Arguments that are not passed are read from the settings: `DBTCloudClientV2()` finds its token,
     account and host by itself. Reads are retried while the API is unavailable. Without a usable
-    answer, reads raise a `DBTCloudAPIException`, and triggers what they document. All raise an
-    `InvalidCredentialsException` before any request if `account_id` or another id is missing or
-    malformed.
+    answer, reads raise a `DBTCloudAPIException`; `trigger_run` and `retry_run` raise what their
+    docstrings list. All raise an `InvalidCredentialsException` before any request if `account_id`
+    or another id is missing or malformed.
 
     Args:
         api_token: Service token or personal access token.
         account_id: Id of the account.
         base_api_url: Access URL of the account, with or without `/api`, `/api/v2`.
         credentials: A `DBTCloudConfiguration` with these and more settings.
-        outage_timeout: How long reads are retried, in seconds. With 0 each method makes one
-            request.
+        outage_timeout: How long reads are retried, in seconds. With 0 they are not.
         io: Clock and sleep, for tests.
     """
 
@@ -88,12 +87,12 @@ class DBTCloudClientV2:
         return self._transport.send("POST", endpoint, json=json_body)
 
     def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
-        """Creates a run of a job, in one request. Prefer `trigger_run`: exactly once."""
+        """Creates a run of a job, in one request. Prefer `trigger_run`, which creates only one."""
         path = self._account_path(f"jobs/{required_id('job_id', job_id)}/run/")
         return _run(path, self._transport.send("POST", path, json=body)["data"])
 
     def post_retry(self, run_id: int | str) -> DBTCloudRun:
-        """Creates a run that continues a failed one, in one request. Prefer `retry_run`."""
+        """Continues a failed run in a new one. Prefer `retry_run`, which creates only one."""
         path = self._run_path(run_id, "retry/")
         return _run(path, self._transport.send("POST", path)["data"])
 
@@ -227,8 +226,10 @@ class DBTCloudClientV2:
             raise DBTCloudResponseException(f"{url} is not JSON. {error}", url=url) from None
 
     def runs_url(self, job_id: int) -> str:
-        """Returns where the runs of a job are found."""
-        runs = self._account_path(f"runs/?job_definition_id={job_id}&order_by=-id")
+        """Returns the URL of the API that lists the runs of a job with their causes."""
+        runs = self._account_path(
+            f"runs/?job_definition_id={job_id}&order_by=-id&include_related=trigger"
+        )
         return f"{self.base_api_url}/{runs}"
 
     def _once(self, order: Order) -> DBTCloudRun:
@@ -237,11 +238,11 @@ class DBTCloudClientV2:
         return _io.run(Trigger(self._io, api, order, self.outage_timeout).once())
 
     def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Makes a request that may be repeated, and retries it if this client does."""
+        """Makes a request that may be repeated, and retries it unless `outage_timeout` is 0."""
         if not self.outage_timeout:
             return function(*args, **kwargs)
-        patience = Patience(self.outage_timeout)
-        return _io.run(retry(self._io, patience, function, *args, **kwargs))
+        policy = RetryPolicy(self.outage_timeout)
+        return _io.run(retry(self._io, policy, function, *args, **kwargs))
 
     def _data(self, path: str, **query: Any) -> Any:
         return self._read(self._transport.send, "GET", path, params=_query(query))["data"]
@@ -261,7 +262,7 @@ class DBTCloudClientV2:
             query["limit"] = PAGE if left is None else min(left, PAGE)
             page = self._page(name, query)
             if page.total is None:
-                raise DBTCloudResponseException("A list came without a `total_count`.", url="")
+                raise DBTCloudResponseException(f"{name} came without a `total_count`.", url=name)
             yield from page.items[:left]
             left = None if left is None else left - len(page.items)
             query["offset"] += len(page.items)
@@ -276,7 +277,7 @@ class DBTCloudClientV2:
 
 
 def _run(path: str, data: Any, run_id: int | str | None = None) -> DBTCloudRun:
-    """Returns the run in an answer, which must be about the run that was requested, if one was."""
+    """Returns the run in an answer. Raises if another one was requested."""
     run = DBTCloudRun.from_api(data, path)
     object_of(path, run, None if run_id is None else required_id("run_id", run_id))
     return run

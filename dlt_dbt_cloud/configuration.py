@@ -102,7 +102,7 @@ def _sections(pipeline_name: str | None) -> Iterator[Layer]:
 def _checked(
     layers: Sequence[Layer], local: LocalCloud | None, requires: Sequence[str]
 ) -> tuple[DBTCloudConfiguration, dict[str, Layer]]:
-    """Returns the settings, those of the local dbt Cloud over them, and the layer of each."""
+    """Returns the settings, with those of the local dbt Cloud on top, and the layer of each."""
     problems: list[str] = []
     found = find(layers)
     try:
@@ -118,14 +118,14 @@ def _checked(
         looked_in = [it.source for it in layers if isinstance(it.source, Place)]
         problems.append(str(missing(absent, looked_in)))
     if problems:
-        # All tokens, also those that others win over.
+        # Every token is redacted, also one that another replaces.
         tokens = (str(layer.values.get("api_token") or "") for layer in layers)
         raise InvalidCredentialsException(redacted("\n".join(problems), tokens))
     return config, found
 
 
 def _problems(found: Mapping[str, Layer]) -> Iterator[str]:
-    """Yields what can't be meant about where the settings are."""
+    """Yields what is wrong with the places of settings, e.g. a token in a file without secrets."""
     job, token = found.get("job_id"), found.get("api_token")
     is_both = job is not None and job.values.get("job_name") and "job_name" not in found
     if is_both and isinstance(place := found["job_id"].source, Place):
@@ -160,10 +160,10 @@ def with_dbt_cloud_configuration(
 ) -> Any:
     """Injects the settings into the parameters of the same name, and all of them as `credentials`.
 
-    What dlt's `with_config` does, with these differences: what the caller passes wins over the
-    files, also field by field in `credentials` and as `**overrides: Unpack[TriggerOverrides]`; the
-    section of the pipeline whose `load_info` is passed wins, else that of the active pipeline; and
-    it may be called from any thread.
+    Does what dlt's `with_config` does, except that what the caller passes wins over the files, also
+    field by field in `credentials` and as `**overrides: Unpack[TriggerOverrides]`; the section of
+    the pipeline whose `load_info` is passed wins, else that of the active pipeline; and it may be
+    called from any thread.
 
     Args:
         function: The function.

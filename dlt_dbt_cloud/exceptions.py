@@ -46,7 +46,7 @@ class DBTCloudException(DltException):
         super().__init__(printable(message))
 
     def __reduce__(self) -> Any:
-        """Returns how to pickle it. `OSError`, a base of those of requests, loses the message."""
+        """Returns how to pickle it. `OSError`, a base of some, would lose the message."""
         return type(self).__new__, (type(self),), {**self.__dict__, "args": self.args}
 
 
@@ -127,9 +127,12 @@ class DBTCloudConnectionException(DBTCloudAPIException, requests.ConnectionError
 
 
 class DBTCloudResponseException(DBTCloudAPIException):
-    """Success, but not the API's JSON: a proxy, a login page, or a host that is not dbt Cloud's."""
+    """The API answered with a success, but not with what was asked for.
 
-    # A wrong host never sends anything else, and a first request should tell that at once.
+    It may be the page of a proxy or a login, a host that is not dbt Cloud's, or another run.
+    """
+
+    # A wrong host always answers like this, so a first request reports it instead of retrying.
     is_transient = False
     may_have_acted = True
 
@@ -163,7 +166,7 @@ class DBTCloudTriggerOutcomeUnknownException(DBTCloudTriggerException):
 
 
 class DBTCloudRunKeyException(DBTCloudTriggerException):
-    """A run with the same `run_key` was triggered with other overrides. None was created."""
+    """A run with the same `run_key` was triggered with other overrides. No new one was created."""
 
 
 class DBTCloudStoppedException(DBTCloudException):
@@ -171,7 +174,7 @@ class DBTCloudStoppedException(DBTCloudException):
 
 
 class DBTCloudWaitException(DBTCloudException):
-    """The wait ended before the run.
+    """The wait ended before the run did.
 
     Attributes:
         runs: The runs that were in progress, as last read.

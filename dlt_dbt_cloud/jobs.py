@@ -1,7 +1,7 @@
 """Run a dbt Cloud job: settings in, run out.
 
-What does the work is imported when it is called: importing it takes longer than all the rest, and a
-script that imports these functions may well not call them.
+The implementation is imported on the first call. Importing it is the slowest part, and a script
+that imports these functions may never call one.
 """
 
 import threading
@@ -72,13 +72,14 @@ def run_dbt_cloud_job(
         cancel_on_abort: Whether Ctrl-C, SIGTERM, `stop`, the caller's time limit or `wait_timeout`
             cancels the run that belongs to this call, load or key.
         reuse_queued: Whether to reuse a queued run of the job with the same overrides instead of
-            triggering one. It starts later, so it reads this load too. A run that has started may
-            have missed it, and is never reused.
+            triggering one. It has not started yet, so it will read this load too. A run that has
+            started may have missed it, and is never reused.
         run_key: Names the piece of work: calls with the same key and job share one run, as those
             with the same load do. `auto` takes the name from the orchestrator.
         run_key_window: Maximum age of a run with the same `run_key`, in seconds.
-        pipeline: Stands for its last load, and brings its section of the settings and its progress.
-            If another process has loaded, its last load is looked up in the destination.
+        pipeline: The job runs for the last load of this pipeline, which is looked up in the
+            destination if another process has loaded. Its section of the settings wins, and its
+            `progress=` shows the wait.
         progress: `off` for a silent wait. By default the pipeline's `progress=` shows the wait, or
             else one line that updates in a terminal, and a few lines elsewhere.
         logs: Whether the log of each step is shown as it is written.
@@ -90,7 +91,7 @@ def run_dbt_cloud_job(
         skip_unchanged: Whether to trigger nothing if no table has changed: the returned run has
             `is_skipped` set.
         stop: Ends the call when set, from any thread.
-        overrides: What is different from the job, e.g. `schema_override="ci"`.
+        overrides: Values that replace those of the job for this run, e.g. `schema_override="ci"`.
 
     Returns:
         The run: the API's dict, and more.
@@ -207,9 +208,10 @@ def check_dbt_cloud_job(
 ) -> "DBTCloudCheck":
     """Checks settings, host, token, account and job, and triggers nothing.
 
-    All malformed settings are reported together, each with what to do. The checks of the API stop
-    at the first failure. The job's environment and steps, the runs
-    ahead in its queue and its usual time are told too.
+    Problems with host, token, account and job are reported together, each with what to do. The
+    checks of the API stop at the first failure. To find out whether the token may run jobs, dbt
+    Cloud is asked to cancel a run that has finished. The report also has the job's environment and
+    steps, the runs ahead in its queue, and its usual time.
 
     Args:
         credentials: Settings that win over what dlt's providers have.
@@ -219,6 +221,9 @@ def check_dbt_cloud_job(
 
     Returns:
         The report: `print` it, look at its `problems`, or call its `raise_on_problems()`.
+
+    Raises:
+        InvalidCredentialsException: Another setting is malformed.
     """
     from dlt_dbt_cloud._call import checking  # noqa: PLC0415  # see the module
     from dlt_dbt_cloud._io import run  # noqa: PLC0415

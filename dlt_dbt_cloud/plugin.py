@@ -1,6 +1,6 @@
 """The command `dlt dbt-cloud`, as a plugin of dlt.
 
-dlt imports this module whenever it is used, so it imports nothing but what dlt has imported before.
+dlt imports this module at every start, so it imports only what dlt has imported already.
 """
 
 import argparse

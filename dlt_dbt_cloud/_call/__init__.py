@@ -20,7 +20,7 @@ from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._follow.wait import LAST_POLL, Follow, Limits
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, ask, logger
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud._report import report
 from dlt_dbt_cloud._start import start
 from dlt_dbt_cloud._start.duplicates import settled
@@ -53,7 +53,7 @@ class Call:
         self.watch = Watch(io, display, StepLogs(Screen(sys.stderr)) if config.logs else None)
 
     def abortable(self) -> AbstractAsyncContextManager[None]:
-        """Lets the call not end without a word about a run that is in progress."""
+        """Says where a run in progress is when the call ends early, and cancels it if wanted."""
         cancel = self.config.cancel_on_abort
         return abortable(self.io, self.api, self.watch, cancel_on_abort=cancel)
 
@@ -63,8 +63,8 @@ class Call:
         if config.job_id or not config.job_name:
             return required_id("job_id", config.job_id)
         where = {"project_id": config.project_id, "environment_id": config.environment_id}
-        patience = Patience(self.limits.outage_timeout)
-        return await find_job(self.io, self.api, config.job_name, patience, **where)
+        policy = RetryPolicy(self.limits.outage_timeout)
+        return await find_job(self.io, self.api, config.job_name, policy, **where)
 
     async def order(self, data: Mapping[str, Any] | None, load: Load | None) -> Order:
         """Returns what is to run."""
@@ -72,7 +72,7 @@ class Call:
         request = config.trigger_request(data)
         order = Order(job_id=job_id, request=request, reuse_queued=config.reuse_queued)
         changes = overrides(request)
-        load = load if load and load.load_ids else None  # one that brought nothing is no identity
+        load = load if load and load.load_ids else None  # one without data identifies nothing
         if load and request.get("cause") in (None, "", DBTCloudConfiguration.cause):
             request["cause"] = load.cause()
         if key := key_of(config.run_key):
@@ -155,7 +155,7 @@ class Call:
         return finished
 
     async def report(self, found: DBTCloudRun) -> DBTCloudRun:
-        """Returns a run as it is told to the caller."""
+        """Returns a run with its details. Publishes and logs its outcome, and raises if wanted."""
         if found.is_complete:
             found.usual = self.watch.usual
             found = await report(self.io, self.api, found)
@@ -165,7 +165,7 @@ class Call:
                 found.raise_on_failure()
             log_outcome(found)
         else:
-            logger.info("%s", self.watch.whereabouts())
+            logger.info("%s", self.watch.summary())
         await self.io.sleep(0)  # raises for a signal that came last
         return found
 

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 IS_AWAITED: Final = ContextVar("IS_AWAITED", default=False)
-"""Whether `dlt_dbt_cloud.aio` calls."""
+"""Whether the call comes from `dlt_dbt_cloud.aio`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Asyncio(OnClock):
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
     def last(self, seconds: float) -> Self:
-        """Returns one for so many seconds. A task that was cancelled may still await."""
+        """Returns an IO for so many seconds. A task that was cancelled may still await."""
         return replace(self, deadline=self.now() + seconds)
 
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
@@ -45,7 +45,7 @@ class Asyncio(OnClock):
         await asyncio.sleep(0.0 if self.clock.skip(left) else left)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns what a request returns, or a coroutine function that shares requests."""
+        """Returns what a request returns, made in a thread or, to share it, by a coroutine."""
         check_deadline(self)
         if inspect.iscoroutinefunction(function):
             return await self._within(function(*args, **kwargs))
@@ -68,8 +68,8 @@ class Asyncio(OnClock):
 def common_time(now: float, pause: float) -> float:
     """Returns the latest time within a pause at which others with about the same pause wake up.
 
-    That is a multiple of the greatest power of two that fits in between, so that all multiples of a
-    longer pause are among those of a shorter.
+    That is a multiple of the largest power of two, in seconds, that is no longer than the pause. So
+    calls with a longer pause wake up together with some of those with a shorter one.
     """
     end = now + pause
     if pause < TICK or math.isinf(end):

@@ -32,7 +32,7 @@ PLACEHOLDERS: Final = {
     "account": {"account_id": "1"},
     "job": {"job_id": "1"},
 }
-"""What is looked at first, and settings with which there is nothing to complain about."""
+"""The first checks, each with settings that pass it."""
 
 RETIRING: Final = "getdbt.com"
 RUNS: Final = 20
@@ -96,7 +96,7 @@ def _setting_errors(settings: Mapping[str, Any], pipeline_name: str | None) -> I
 async def _api_findings(
     io: IO, api: DBTCloudClientV2, config: DBTCloudConfiguration
 ) -> AsyncIterator[Finding]:
-    """Yields what the API makes of the settings, as far as it gets."""
+    """Yields the findings of requests to the API, up to the first failure."""
     try:
         await io.call(api.get_jobs, limit=1)
     except DBTCloudAPIException as error:
@@ -167,7 +167,9 @@ async def _run_findings(io: IO, api: DBTCloudClientV2, job_id: int) -> AsyncIter
     try:
         runs = list((await io.call(api.get_runs, **query)).items)
     except DBTCloudAPIException as error:
-        text = f"The token can't read runs: it needs the permission `Job runner`. {error}"
+        text = f"The runs of the job can't be read: {error}"
+        if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
+            text += " The token needs the permission `Job runner`."
         yield Finding("runs", False, text, error=error)
         return
     yield Finding("runs", True, "readable")

@@ -46,6 +46,6 @@ def intercepted_signals() -> Iterator[None]:
         try:
             yield
         except SignalReceivedException:
-            # dlt forgets the signal when this thread leaves. Calls in others check for it.
+            # dlt forgets the signal when this thread leaves: calls in others must see it first.
             time.sleep(2 * TICK)
             raise

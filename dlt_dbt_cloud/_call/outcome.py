@@ -26,7 +26,7 @@ def log_outcome(run: DBTCloudRun) -> None:
 
 
 async def publish(io: IO, run: DBTCloudRun, config: DBTCloudConfiguration) -> None:
-    """Tells GitHub and Slack of a run that has finished. What fails is logged: the run matters."""
+    """Tells GitHub and Slack of a finished run. If that fails, it is only logged."""
     try:
         for line in annotations(run):
             sys.stderr.write(f"{line}\n")

@@ -27,7 +27,7 @@ TYPED: Final = (
     ),
     (
         re.compile(r"Pass as arguments, or add to"),
-        "To be asked for them: dlt dbt-cloud init. Or add to",
+        "Run `dlt dbt-cloud init`, which asks for them, or add to",
     ),
 )
 """The advice for scripts, and what a person types instead."""
@@ -103,7 +103,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def resolved(args: argparse.Namespace, **more: Any) -> DBTCloudConfiguration:
-    """Returns all settings, those that the command needs among them."""
+    """Returns all settings. Raises if one that the command needs is missing."""
     requires = ("account_id", "job_id") if hasattr(args, "job") else ("account_id",)
     return resolve_dbt_cloud_configuration(
         pipeline_name=args.pipeline_name, requires=requires, **{**settings_of(args), **more}

@@ -110,7 +110,7 @@ def _log_to_stderr() -> Iterator[None]:
     """Shows the log of the call as plain lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(TypedFormatter())
-    handler.addFilter(lambda record: not hasattr(record, "dbt_cloud_run"))  # is the answer
+    handler.addFilter(lambda record: not hasattr(record, "dbt_cloud_run"))  # it is the answer
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

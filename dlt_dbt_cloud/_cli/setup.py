@@ -97,14 +97,14 @@ def _chosen(wanted: str | None, jobs: list[dict[str, Any]]) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     raise DBTCloudException(
-        f"{len(found) or 'No'} jobs are named {wanted!r}. Choose by id: dlt dbt-cloud jobs"
+        f"{len(found) or 'No'} jobs are named {wanted!r}. Pass an id: see dlt dbt-cloud jobs"
     )
 
 
 def _write(path: Path, settings: dict[str, str], mode: int = 0o644) -> None:
     """Sets settings in the section of a TOML file, and leaves the rest as it is.
 
-    The file is replaced at once: after a kill, it is the old or the new one.
+    The file is replaced atomically: a process that is killed leaves the old or the new one.
     """
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -38,7 +38,7 @@ def sources(args: argparse.Namespace, io: IO | None) -> Answer:
     if not args.check and not args.output:
         return Answer(ExitCode.SUCCEEDED, data, new.text.rstrip())
     fails = args.check and is_behind
-    state = f"{path} is {'behind the schema' if fails else 'up to date'}."
+    state = f"{path} is {'not up to date: pass --output to update it' if fails else 'up to date'}."
     if not args.check:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(new.text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Final
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud._start.search import search
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
@@ -25,17 +25,17 @@ PAUSE: Final = 0.5
 """Seconds between two attempts."""
 
 ABORTS: Final = (DBTCloudStoppedException, DBTCloudWaitTimeoutException)
-"""Those of ours that come from the caller."""
+"""Our exceptions that count as an abort by the caller."""
 
 
 @asynccontextmanager
 async def abortable(
     io: IO, api: RunsApi, watch: Watch, *, cancel_on_abort: bool
 ) -> AsyncIterator[None]:
-    """Lets no call end without a word about a run that is, or may be, in progress.
+    """Says where a run is that is, or may be, in progress when a call ends early.
 
-    With `cancel_on_abort` a signal, a time limit of others, the caller's `stop` and the deadline
-    cancel the run, if it is one of the call.
+    With `cancel_on_abort` the run is cancelled first if it belongs to the call, and a signal, an
+    engine's time limit, `stop` or the deadline ends that.
     """
     try:
         yield
@@ -43,19 +43,19 @@ async def abortable(
         raise
     except BaseException as error:
         try:
-            # The API or the run itself is no abort.
+            # An error of the API or of the run is no abort.
             if cancel_on_abort and (
                 isinstance(error, ABORTS) or not isinstance(error, DBTCloudException)
             ):
                 await _cancel(io.last(MAX_SECONDS), api, watch)
         finally:  # a second signal ends the cancelling
-            if text := watch.whereabouts():
+            if text := watch.summary():
                 end_with(error, text)
         raise
 
 
 def end_with(error: BaseException, text: str) -> None:
-    """Lets the log and a traceback end with a text, of others' exceptions with a note."""
+    """Ends the log and the exception with a text: in its message if it is ours, else in a note."""
     logger.warning("%s", text)
     if isinstance(error, DBTCloudWaitException | DBTCloudStoppedException):
         error.args = (f"{error} {text}",)
@@ -68,14 +68,14 @@ def end_with(error: BaseException, text: str) -> None:
 
 
 async def _cancel(io: IO, api: RunsApi, watch: Watch) -> None:
-    """Cancels the run of the call, also one of which the answer is still on its way."""
+    """Cancels the run of the call, also if the answer to its trigger has not arrived yet."""
     for _ in range(round(MAX_SECONDS / PAUSE)):
         if not watch.may_be_cancelled or io.now() >= io.deadline:
             return
         try:
             run = watch.run
             if run is None and watch.order:
-                found = await search(io, api, watch.order, Patience(0.0))
+                found = await search(io, api, watch.order, RetryPolicy(0.0))
                 run = next((run for run in found.own if run.in_progress), None)
             if run:
                 watch.saw(await io.call(api.cancel_run, run.id))

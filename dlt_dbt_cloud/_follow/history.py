@@ -17,7 +17,7 @@ MAX_SECONDS: Final = 5.0
 async def usual_times(io: IO, api: RunsApi, run: DBTCloudRun) -> UsualTimes | None:
     """Returns how long the last successful runs of a run's job took, read in one request.
 
-    None if that can't be told: a wait does without. Retries run from the failed step only.
+    None if that can't be known. Retries are left out: they start at the failed step.
     """
     if _is_retry(run):
         return None

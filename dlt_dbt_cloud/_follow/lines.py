@@ -146,7 +146,8 @@ def left(run: DBTCloudRun, usual: UsualTimes | None, since: float = 0.0) -> str:
         return ""
     seconds = usual.ran - run.run_seconds
     if run.is_queued:
-        # Each run ahead takes as long as usual. One of them has run for as long as this waits.
+        # Each run ahead takes as long as usual. The first is taken to have started when this one
+        # was queued.
         ahead = len(list_of(run.get("blocked_by"))) * usual.ran or usual.queued
         seconds += max(0.0, ahead - run.queued_seconds)
     seconds -= since

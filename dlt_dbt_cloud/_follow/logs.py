@@ -16,7 +16,7 @@ class StepLogs:
     """The logs of a run's steps, each line told once.
 
     Args:
-        screen: Where to.
+        screen: Where the lines go.
         only: Index of the one step that is told, None for all.
     """
 

@@ -55,7 +55,7 @@ class FollowMany:
     async def _read(self, started: float) -> None:
         waiting = [run.id for run in self.in_progress]
         try:
-            read = await listed(self.io, self.api, waiting, self.limits.patience)
+            read = await listed(self.io, self.api, waiting, self.limits.policy)
         except DBTCloudAPIException as error:
             self.limits.check(self.io, started, self.in_progress)
             raise unreachable(error, self.in_progress) from error

@@ -9,14 +9,17 @@ MIN_INTERVAL: Final = 0.1
 """Minimum seconds between two polls: more polls would flood the API."""
 
 DENSITY: Final = 2.5
-"""Seconds between two polls when runs usually end: a mean delay of less than 2 s. More for a job
-whose runs scatter by more than an eighth: they don't usually end at any time."""
+"""Seconds between two polls when runs usually end: a mean delay of less than 2 s. More if run times
+scatter by more than an eighth of the usual time: then there is no usual end.
+"""
 
 REACH: Final = 2.5
 """How many standard deviations around the usual time count as the time at which runs end."""
 
 SHORT: Final = 30.0
-"""Seconds of a run at most that is polled every second or two, whatever its history."""
+"""Runs that usually take at most so many seconds are polled every second or two, whatever its
+history.
+"""
 
 LOOKS: Final = (0.0, 1.0, 3.0, 7.0, 15.0, 30.0, 60.0)
 """Seconds after the trigger at which to look for duplicates, which a list may show late."""

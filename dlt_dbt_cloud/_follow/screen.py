@@ -50,7 +50,7 @@ class LogScreen:
 
 
 class CollectorScreen:
-    """Where dlt's own log collector writes. It would show each counter, every second."""
+    """Where dlt's own log collector writes. It would itself show each counter, every second."""
 
     is_live = False
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 from dlt_dbt_cloud._api import Page, RunsApi
 from dlt_dbt_cloud._follow.first import listed
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud.run import DBTCloudRun
 
 WINDOW: Final = 0.05
-"""Seconds in which polls are collected. They sleep to common times."""
+"""Seconds in which polls are collected. Calls wake up at common times."""
 
 
 class SharedPolls:
@@ -44,7 +44,7 @@ class SharedPolls:
         return Page([runs[run_id] for run_id in pk__in if run_id in runs])
 
     async def _listed(self, *run_ids: int) -> dict[int, DBTCloudRun]:
-        """Returns the runs that are polled at this time, by their ids, or nothing for only one."""
+        """Returns the runs that are polled at this time, by their ids. If it is one, nothing."""
         if self._listing is None or not self._wanted:
             self._listing = asyncio.create_task(self._list())
         self._wanted.update(run_ids)
@@ -55,4 +55,4 @@ class SharedPolls:
         ids, self._wanted = list(self._wanted), set()
         if len(ids) == 1:
             return {}
-        return await listed(self._io, self._api, ids, Patience(0.0))  # each call retries
+        return await listed(self._io, self._api, ids, RetryPolicy(0.0))  # each call retries

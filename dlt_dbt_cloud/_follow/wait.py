@@ -9,7 +9,7 @@ from dlt_dbt_cloud._follow.history import usual_times
 from dlt_dbt_cloud._follow.schedule import next_look, poll_interval
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._start.duplicates import settle
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._values import int_of
@@ -41,9 +41,9 @@ class Limits:
     outage_timeout: float
 
     @property
-    def patience(self) -> Patience:
+    def policy(self) -> RetryPolicy:
         """How long errors of a poll are retried."""
-        return Patience(self.outage_timeout, REFUSAL_GRACE, garbage=self.outage_timeout)
+        return RetryPolicy(self.outage_timeout, REFUSAL_GRACE, garbage=self.outage_timeout)
 
     def check(self, io: IO, started: float, runs: list[DBTCloudRun]) -> None:
         """Raises at the deadline if runs are still in progress."""
@@ -94,9 +94,9 @@ class Follow:
     async def _read(self, run: DBTCloudRun) -> DBTCloudRun:
         """Returns the run as it is now."""
         related = ("run_steps",) if self.watch.shows_steps else ()
-        patience, read = self.limits.patience, self.polls.get_run_status
+        policy, read = self.limits.policy, self.polls.get_run_status
         try:
-            run = await retry(self.io, patience, read, run.id, include_related=related)
+            run = await retry(self.io, policy, read, run.id, include_related=related)
         except DBTCloudAPIException as error:
             if self.io.now() < self.limits.deadline:
                 raise unreachable(error, [run]) from error
@@ -128,14 +128,14 @@ class Follow:
         return run
 
     async def _other(self, run: DBTCloudRun) -> DBTCloudRun:
-        """Returns the run that all callers return, should it not be the one that has finished."""
+        """Returns the run that all callers return: the finished one, or another to follow."""
         if self.order is None:
             return run
         if not run.is_cancelled:
             # A failed run of a load may be run anew by now: that is no duplicate.
             is_over = run.is_success or not self.order.is_shared
             return await self._look(self.order, run) if is_over else run
-        for pause in CANCELLED_PAUSES:  # most likely by another caller, in favour of an older
+        for pause in CANCELLED_PAUSES:  # another caller prefers an older one, most likely
             await self.io.sleep(pause)
             other = await self._look(self.order, run)
             if other.id != run.id:
@@ -144,7 +144,7 @@ class Follow:
 
 
 def unreachable(error: DBTCloudAPIException, runs: list[DBTCloudRun]) -> Exception:
-    """Returns the exception for runs that could not be read for long."""
+    """Returns the exception for runs whose status could not be read for too long."""
     if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
         return error
     message = f"Couldn't read the status of {names(runs)}, most likely still in progress. {error}"

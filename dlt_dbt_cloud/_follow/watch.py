@@ -44,7 +44,7 @@ class Watch:
 
     @property
     def shows_progress(self) -> bool:
-        """Whether somebody looks at what was read, so that it is to be fresh."""
+        """Whether somebody watches the progress, so that it should be fresh."""
         return isinstance(self._display, Collector | Notebook) or self.logs is not None
 
     @contextmanager
@@ -92,8 +92,8 @@ class Watch:
             return self.is_own and self.run.in_progress and not self.is_cancelled
         return self.order is not None and self.order.is_open
 
-    def whereabouts(self) -> str:
-        """Returns where the run is, nothing if it has ended by itself."""
+    def summary(self) -> str:
+        """Returns the state and URL of the run in words, nothing if it has ended by itself."""
         run, order = self.run, self.order
         if run is not None and self.is_cancelled:
             text = cancelled(run)

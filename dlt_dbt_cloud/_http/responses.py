@@ -76,7 +76,7 @@ def parse_json(text: str) -> Any:
 
 
 def _lenient(text: str) -> Any:
-    """Returns JSON with None for numbers that are none, and without lone surrogates."""
+    """Returns JSON with None for NaN and Infinity, and without lone surrogates."""
     try:
         data = json.loads(text, parse_constant=lambda _: None)
         storable = json.dumps(data, ensure_ascii=False).encode(errors="replace")
@@ -183,11 +183,11 @@ def connection_exception(
 ) -> DBTCloudConnectionException:
     """Returns the exception for a request that got no answer.
 
-    Without a connection the API can't have acted. A host name that does not exist and a certificate
-    that is not accepted stay so.
+    Without a connection the API can't have acted. An unknown host and a certificate that is not
+    accepted are permanent.
     """
     causes = list(_causes(error))
-    # Not each `ProxyError`: urllib3 says so too of a tunnel that broke after the request.
+    # Not every `ProxyError`: a tunnel that breaks after the request is one, too.
     is_unsendable = isinstance(error, requests.RequestException) and isinstance(error, ValueError)
     never_sent = is_unsendable or any(
         isinstance(cause, NewConnectionError | ConnectTimeoutError)

@@ -47,8 +47,8 @@ TROUBLE: Final = (OSError, EOFError, ValueError, HTTPException, Urllib3Error, zl
 class TimedReader(io.RawIOBase):
     """Reads from a socket, for at most the timeout of the socket in all.
 
-    By itself it would limit each `recv`: a server that sends a byte now and then would hold the
-    client for ever.
+    The socket's own timeout limits each `recv`: a server that sends a byte now and then would hold
+    the client for ever.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
@@ -74,14 +74,14 @@ class TimedReader(io.RawIOBase):
 
 
 class TimedResponse(HTTPResponse):
-    """An answer that has arrived when the time is over, headers and body, or fails."""
+    """An answer that fails unless its headers and body arrive in time."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp: Any = io.BufferedReader(TimedReader(self.fp.detach(), sock))
 
     def begin(self) -> None:
-        """Reads the headers, and drops what is none: urllib3 would log it, maybe with the token."""
+        """Reads the headers, drops malformed ones: urllib3 would log them, maybe with the token."""
         super().begin()
         self.headers.defects.clear()
         self.headers.set_payload("")
@@ -100,7 +100,7 @@ class TimedAdapter(HTTPAdapter):
 
 
 class OneHostSession(Session):
-    """dlt's session, which follows no redirect. requests would read its body whole even so."""
+    """dlt's session, which follows no redirect. requests would read the body of one even so."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Returns None: there is none."""

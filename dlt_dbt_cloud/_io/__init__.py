@@ -48,7 +48,7 @@ class IO(Protocol):
         ...
 
     def last(self, seconds: float) -> Self:
-        """Returns one that ignores the abort of the call, for so many seconds."""
+        """Returns an IO that ignores the abort of the call, for so many seconds."""
         ...
 
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
@@ -62,7 +62,7 @@ class IO(Protocol):
 
 @dataclass(frozen=True)
 class OnClock:
-    """The base of those with a clock: a deadline, and a limit for requests, in real time."""
+    """The base of an IO with a clock: a deadline, and a limit for requests, in real time."""
 
     request_timeout: float = 60.0
     deadline: float = field(default=math.inf, kw_only=True)
@@ -97,7 +97,7 @@ class Blocking(OnClock):
     ignores_abort: bool = False
 
     def last(self, seconds: float) -> Self:
-        """Returns one that ignores the abort, for so many seconds."""
+        """Returns an IO that ignores the abort, for so many seconds."""
         return replace(self, deadline=self.now() + seconds, ignores_abort=True)
 
     async def sleep(self, seconds: float, *, is_poll: bool = False) -> None:
@@ -138,7 +138,7 @@ class Blocking(OnClock):
 
 @dataclass(frozen=True)
 class Inline(Blocking):
-    """Makes requests in the calling thread, which is one that may be left behind."""
+    """Makes requests in the calling thread, a worker that nobody has to wait for."""
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a request returns."""
@@ -187,7 +187,7 @@ def no_answer(seconds: float) -> DBTCloudConnectionException:
 
 
 async def ask(io: IO, who: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Returns what somebody else than dbt Cloud answers, who has as long as a request.
+    """Returns the answer of something other than dbt Cloud, such as a database.
 
     Raises:
         DBTCloudConnectionException: The answer takes too long.

@@ -50,7 +50,7 @@ class VirtualClock(Clock):
         return True
 
     def _read(self) -> float:
-        # The largest is among the last, as far as fewer processes than that wait at one moment.
+        # The largest is among the last, as long as fewer processes than that wait at one moment.
         try:
             with self._file.open("rb") as file:
                 size = file.seek(0, os.SEEK_END) // 8

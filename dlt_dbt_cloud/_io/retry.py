@@ -30,7 +30,7 @@ def backoff() -> Iterator[float]:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long errors are retried, in seconds since the first of their kind.
 
     Attributes:
@@ -38,7 +38,7 @@ class Patience:
         refusal: A 401, 403 or 404, an unknown host, a bad certificate. What could be read before
             may well be readable again.
         garbage: An answer that is not the API's. A wrong host sends nothing else, and a first
-            request should tell that soon.
+            request should report that soon.
     """
 
     outage: float
@@ -56,15 +56,15 @@ class Patience:
 
 
 async def retry(
-    io: IO, patience: Patience, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    io: IO, policy: RetryPolicy, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Returns what a request returns that may be repeated: a read, not a trigger."""
-    since = {patience.outage: io.now()}
+    """Makes a request that may be repeated, i.e. no trigger, and returns what it returns."""
+    since = {policy.outage: io.now()}
     for pause in backoff():
         try:
             return await io.call(function, *args, **kwargs)
         except DBTCloudAPIException as error:
-            seconds = patience.seconds(error)
+            seconds = policy.seconds(error)
             left = since.setdefault(seconds, io.now()) + seconds - io.now()
             if left <= 0:
                 raise

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._values import dict_of, list_of, str_of
 from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
@@ -119,8 +119,8 @@ def are_own(results: Mapping[str, Any], known: set[str]) -> bool:
 
 
 async def _related(io: IO, api: RunsApi, run: DBTCloudRun, seconds: float) -> DBTCloudRun:
-    patience = Patience(seconds, refusal=seconds, garbage=seconds)
-    return await retry(io, patience, api.get_run_status, run.id, include_related=RELATED)
+    policy = RetryPolicy(seconds, refusal=seconds, garbage=seconds)
+    return await retry(io, policy, api.get_run_status, run.id, include_related=RELATED)
 
 
 async def _with_logs(

@@ -46,7 +46,7 @@ def checked(name: str, hint: Any, value: Any) -> Any:
         expected, is_right = " or ".join(f"`{it}`" for it in CHOICES[name]), value in CHOICES[name]
     elif kind is bool:
         expected, is_right = "true or false", value in (True, False)
-    elif kind is list:  # of one string the letters would become the steps
+    elif kind is list:  # else the letters of one string would become the steps
         is_right = isinstance(value, list | tuple) and all(isinstance(step, str) for step in value)
         expected = 'a list of dbt commands, e.g. ["dbt build"]'
     else:
@@ -80,7 +80,7 @@ def _token(name: str, text: str) -> str:
 
 
 def checked_id(name: str, value: Any) -> int:
-    """Returns an id, an `int` or digits. Newer accounts have ids of 14 digits."""
+    """Returns an id, given as an `int` or digits. Newer accounts have ids of 14 digits."""
     text = "" if isinstance(value, bool) else str(value).strip()
     if not re.fullmatch(r"[0-9]{1,18}", text) or not int(text):
         raise malformed(name, "the numeric id from the URL in dbt Cloud", value)

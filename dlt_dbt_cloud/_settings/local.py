@@ -22,8 +22,8 @@ class LocalCloud:
         base_api_url: Where it listens.
         account_id: Its account.
         api_token: Its token.
-        jobs: Names of its jobs by their ids. The first runs if no other one is meant.
-        clock: The file of its clock if waiting takes no time.
+        jobs: Names of its jobs by their ids. The first is the default.
+        clock: The file of its virtual clock, None if waiting takes real time.
     """
 
     base_api_url: str
@@ -63,7 +63,7 @@ class LocalCloud:
         for layer in layers:
             for name in ("job_id", "job_name"):
                 job_id = ids.get(str(layer.values.get(name) or "").strip())
-                # `DBT_CLOUD__JOB_ID` of the wrapper is no choice: a section may make one.
+                # The wrapper itself sets `DBT_CLOUD__JOB_ID`: that is no choice of the user.
                 is_own = job_id == default and name == "job_id" and isinstance(layer.source, Place)
                 if job_id and not is_own:
                     return job_id

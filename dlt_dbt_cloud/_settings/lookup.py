@@ -82,7 +82,7 @@ class Layer:
 
 
 def find(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """Returns the nearest layer of each setting that any layer has."""
+    """Returns the first layer that has it, for each setting."""
     found: dict[str, Layer] = {}
     for layer in layers:
         for name, value in layer.values.items():

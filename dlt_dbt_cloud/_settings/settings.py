@@ -39,8 +39,8 @@ class DBTCloudConfiguration(BaseConfiguration):
     )
     account_id: str | None = _setting(None, "Id of the account, digits.")
     job_id: str | None = _setting(None, "Id of the job to run, digits.")
-    project_id: str | None = _setting(None, "Id of the project whose jobs are looked at.")
-    environment_id: str | None = _setting(None, "Id of the environment whose jobs are looked at.")
+    project_id: str | None = _setting(None, "Id of the project to look for jobs in.")
+    environment_id: str | None = _setting(None, "Id of the environment to look for jobs in.")
     run_id: str | None = _setting(None, "Id of the run that `get_dbt_cloud_run_status` reads.")
 
     cause: str = _setting(
@@ -93,7 +93,7 @@ class DBTCloudConfiguration(BaseConfiguration):
     reuse_queued: bool = _setting(
         False,
         "Whether to reuse a queued run of the job with the same overrides instead of triggering"
-        " one. It starts later, so it reads this load too.",
+        " one. It has not started yet, so it will read this load too.",
     )
     run_key: str | None = _setting(
         None,
@@ -135,7 +135,7 @@ class DBTCloudConfiguration(BaseConfiguration):
         """Remembers what was passed, so that a passed default wins too."""
         self = super().__new__(cls)
         names = (field.name for field in dataclasses.fields(cls) if field.init)
-        # Past the fields of the dataclass, as it is none of the settings.
+        # Not as a field of the dataclass: it is no setting.
         self.__dict__["_passed"] = {*dict(zip(names, args, strict=False)), *kwargs}
         return self
 

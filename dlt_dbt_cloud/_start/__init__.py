@@ -2,7 +2,7 @@
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud._start.duplicates import is_queued
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
@@ -17,8 +17,9 @@ async def start(
 ) -> DBTCloudRun:
     """Returns the run of an order: an earlier one, a queued one that will do, or a new one.
 
-    What loads have changed is asked only if the order has no run yet. If there is nothing to build,
-    the run `is_skipped`. With `may_retry` a failed run of the order will do, because it is retried.
+    Which tables have changed is looked up only if the order has no run yet. If there is nothing to
+    build, the run `is_skipped`. With `may_retry` a failed run of the order will do, because it is
+    retried.
     """
     found = await _found(io, api, order, outage_timeout)
     run = _earlier(order, found, may_retry=may_retry)
@@ -41,7 +42,7 @@ async def _found(io: IO, api: RunsApi, order: Order, outage_timeout: float) -> F
     if not (order.is_shared or order.reuse_queued):
         return Found([], {}, is_unclear=False)
     try:
-        found = await search(io, api, order, Patience(outage_timeout))
+        found = await search(io, api, order, RetryPolicy(outage_timeout))
     except DBTCloudAPIException as error:
         refuse(api, order, error)
     if order.is_shared and found.is_unclear:

@@ -8,7 +8,7 @@ from typing import Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import Found, search
 from dlt_dbt_cloud._start.trigger import check_overrides
@@ -16,7 +16,7 @@ from dlt_dbt_cloud.exceptions import DBTCloudAPIException
 from dlt_dbt_cloud.run import DBTCloudRun
 
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each search for the own run in the list, which lags."""
+"""Seconds before each search for the caller's own run in the list, which lags."""
 
 
 def judge(
@@ -24,7 +24,7 @@ def judge(
 ) -> tuple[DBTCloudRun, list[DBTCloudRun]]:
     """Returns the run that all callers follow, and younger ones for the same work.
 
-    The list may not show the run that the caller follows yet, or not as it was last read.
+    The list may not show the followed run yet, or may show an older state of it.
     """
     listed = found.runs.get(followed.id, followed)
     current = listed if listed.is_complete else followed
@@ -49,7 +49,7 @@ async def settle(
         followed so far, or a duplicate couldn't be cancelled.
     """
     try:
-        found = await search(io, api, order, Patience(0.0))
+        found = await search(io, api, order, RetryPolicy(0.0))
         follow, others = judge(order, followed, found)
         is_settled = followed.id in found.runs
         if order.reuses(follow) and not await is_queued(io, api, follow):
@@ -70,7 +70,7 @@ async def settle(
 
 
 async def settled(io: IO, api: RunsApi, order: Order, run: DBTCloudRun) -> DBTCloudRun:
-    """Returns the run on which all callers settle, as soon as the list shows the own one."""
+    """Returns the run on which all callers settle, once the list shows the caller's own."""
     for pause in PAUSES if order.may_have_others else ():
         await io.sleep(pause)
         run, is_settled = await settle(io, api, order, run)

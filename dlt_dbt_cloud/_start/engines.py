@@ -34,7 +34,7 @@ HOSTS: Final = (
     Host("gitlab", ("GITLAB_CI", "CI_PIPELINE_ID", "CI_JOB_NAME"), ("CI_SERVER_HOST",)),
     Host("aws-batch", ("AWS_BATCH_JOB_ID",)),
     Host("cloud-run", ("CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX")),
-    # Kubernetes sets none by itself: the pod's template takes them from its labels.
+    # Kubernetes does not set these by itself: the pod's template takes them from its labels.
     Host(
         "kubernetes",
         ("KUBERNETES_SERVICE_HOST", "KUBERNETES_JOB_NAME"),
@@ -52,9 +52,7 @@ def key_of(run_key: str | None) -> str | None:
     if key:
         logger.info("run_key is %s", key)
     else:
-        logger.info(
-            "run_key = auto: no orchestrator is detected, so each call triggers its own run"
-        )
+        logger.info("run_key = auto: no orchestrator is detected, so there is no key")
     return key
 
 

@@ -4,19 +4,21 @@ from typing import Any, Final
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._values import int_of, str_of
 from dlt_dbt_cloud.exceptions import DBTCloudJobNotUniqueException
 
 MAX_JOBS_LISTED: Final = 20
 
 
-async def find_job(io: IO, api: RunsApi, name: str, patience: Patience, **where: str | None) -> int:
+async def find_job(
+    io: IO, api: RunsApi, name: str, policy: RetryPolicy, **where: str | None
+) -> int:
     """Returns the id of the only job with this name, in a project and an environment if given."""
     jobs: dict[int, dict[str, Any]] = {}
     offset, is_last = 0, False
     while not is_last:
-        page = await retry(io, patience, api.get_jobs, offset=offset, **where)
+        page = await retry(io, policy, api.get_jobs, offset=offset, **where)
         new = {job_id: job for job in page.items if (job_id := int_of(job.get("id")) or 0) > 0}
         offset += len(page.items)
         is_last = new.keys() <= jobs.keys() or offset == page.total

@@ -58,25 +58,24 @@ class Narrowing(NamedTuple):
 
 @dataclass(kw_only=True)
 class Order:
-    """A run of a job.
+    """A run of a job that is wanted.
 
     Attributes:
         job_id: The job.
         request: The trigger request.
         tag: Tells the run from others.
-        variant: Tells runs of the order with other overrides from this one, "" if there are none:
-            then the tag does.
+        variant: Follows the tag, and tells its overrides. "" if the tag tells them by itself.
         is_shared: Whether other calls may have the same order: it is for a load or a key.
-        since: The earliest time of such a call, if it is not this one.
-        window: How old a run of such a call may be, in seconds, instead.
+        since: The earliest time of such a call, None if only this call counts.
+        window: Maximum age of such a call's run in seconds, used instead of `since` unless 0.
         reuse_queued: Whether a queued run with the same overrides will do.
         narrowing: How it depends on what loads have changed, None if it does not.
-        narrowed: What is different in the request because of that.
+        narrowed: The fields of the request that this replaces.
         sent_at: When the request was first sent, on the clock of `IO.now`.
         is_open: Whether it was sent, and may have created a run.
         is_ambiguous: Whether an answer to the request was lost.
         covering: Ids of runs of others that were seen in the queue, and so cover the load.
-        doubles: Ids of runs that were reported to do the same work again.
+        doubles: Ids of duplicates that were logged already.
     """
 
     job_id: int
@@ -124,7 +123,7 @@ class Order:
         theirs, ours = overrides(run["trigger"]), overrides(self.request)
         names = [it for it in {**theirs, **ours} if theirs.get(it) != ours.get(it)]
         shown = (f"`{it}` is {theirs.get(it)!r}, not {ours.get(it)!r}" for it in names)
-        return ", ".join(shown) or "they can't be read"
+        return ", ".join(shown) or "the API does not show which"
 
     def reuses(self, run: DBTCloudRun) -> bool:
         """Returns True if a listed run of another caller will do: it waits in the queue."""
@@ -140,7 +139,7 @@ class Order:
 class RetryOrder(Order):
     """A run that continues a failed one from its failed step.
 
-    Only the last run of a job can be retried, so its retry is newer.
+    Only the last run of a job can be retried, so its retry has a higher id.
     """
 
     failed_id: int

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._io import IO
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud.run import DBTCloudRun
@@ -23,7 +23,7 @@ class Found(NamedTuple):
     Attributes:
         own: The runs of the order, the oldest first.
         runs: All runs that were read, by id, the oldest first.
-        is_unclear: Whether runs are among them that may be the order's: their cause doesn't show.
+        is_unclear: Whether some of them may be the order's: the API doesn't show their cause.
     """
 
     own: list[DBTCloudRun]
@@ -31,19 +31,19 @@ class Found(NamedTuple):
     is_unclear: bool
 
 
-async def search(io: IO, api: RunsApi, order: Order, patience: Patience) -> Found:
+async def search(io: IO, api: RunsApi, order: Order, policy: RetryPolicy) -> Found:
     """Reads the runs of the job, as far back as one of the order can be.
 
-    Unless the order tells its earliest time, it is a little before that of the newest run; with a
-    window, it is that of the answer, less the window. These are the API's own times, since the
-    clock of this machine may be wrong.
+    Without a `since`, that is a little before the newest run; with a `window`, it is the time of
+    the API's answer less the window. Both are times of the API: the clock of this machine may be
+    wrong.
     """
     age = timedelta(seconds=max(0.0, io.now() - order.sent_at))
     query = {"job_definition_id": order.job_id, "order_by": "-id", "include_related": ["trigger"]}
     listed: dict[int, DBTCloudRun] = {}
     offset, is_last, since, now = 0, False, order.since, None
     while not is_last:
-        page = await retry(io, patience, api.get_runs, **query, limit=PAGE, offset=offset)
+        page = await retry(io, policy, api.get_runs, **query, limit=PAGE, offset=offset)
         ids = [run.id for run in page.items]
         has_new = not listed.keys() >= {*ids}
         listed.update(zip(ids, page.items, strict=True))

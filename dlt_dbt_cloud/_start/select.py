@@ -10,7 +10,7 @@ from dlt.common.pipeline import LoadInfo
 
 from dlt_dbt_cloud._api import PAGE, RunsApi
 from dlt_dbt_cloud._io import IO, ask, logger
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud._start.order import Narrowing, Order, overrides
 from dlt_dbt_cloud._start.select_coverage import History, history, uncovered
 from dlt_dbt_cloud._start.select_destination import WHEN, Dataset, Loaded, asking, datasets_of
@@ -66,12 +66,12 @@ class Change(NamedTuple):
 async def select(
     io: IO, api: RunsApi, order: Order, narrowing: Narrowing, outage_timeout: float
 ) -> str:
-    """Narrows an order to what loads have changed. Whatever is unsure builds everything.
+    """Narrows an order to what loads have changed. If anything is uncertain, everything is built.
 
     Returns:
         Why nothing is to be triggered, empty if the order is to run.
     """
-    job = Job(io, api, order, Patience(min(outage_timeout, SELECT_SECONDS)))
+    job = Job(io, api, order, RetryPolicy(min(outage_timeout, SELECT_SECONDS)))
     try:
         selection = await _selection(job, narrowing)
     except (UnsureError, DBTCloudAPIException) as why:
@@ -104,13 +104,13 @@ class Job:
         io: The world.
         api: The API.
         order: What is to run, as a whole.
-        patience: How long errors are retried.
+        policy: How long errors are retried.
     """
 
     io: IO
     api: RunsApi
     order: Order
-    patience: Patience
+    policy: RetryPolicy
 
     async def history(self) -> History:
         """Returns the runs that count.
@@ -122,7 +122,7 @@ class Job:
         while len(runs) < MAX_RUNS:
             page = await retry(
                 self.io,
-                self.patience,
+                self.policy,
                 self.api.get_runs,
                 job_definition_id=self.order.job_id,
                 order_by="-id",
@@ -149,7 +149,7 @@ class Job:
         if given := overrides(self.order.request).get("steps_override"):
             return [str(step) for step in given]
         get, related = self.api.get_run_status, ("job", "run_steps")
-        full = await retry(self.io, self.patience, get, past.full.id, include_related=related)
+        full = await retry(self.io, self.policy, get, past.full.id, include_related=related)
         steps = list_of(dict_of(full.get("job")).get("execute_steps"))
         names = [str(step.get("name")) for step in full.steps]
         if not steps or not all(any(f"`{it}`" in name for name in names) for it in steps):
@@ -159,13 +159,15 @@ class Job:
     async def sources(self, past: History) -> Sources:
         """Returns the sources of the project as the last successful run read them."""
         get = self.api.get_artifact
-        return Sources(await retry(self.io, self.patience, get, past.last.id, "manifest.json"))
+        return Sources(await retry(self.io, self.policy, get, past.last.id, "manifest.json"))
 
 
 async def _selection(job: Job, narrowing: Narrowing) -> Selection:
     load, known = narrowing.load, narrowing.known
     if load is None or known is None:
-        raise UnsureError("no passed pipeline knows its destination")
+        raise UnsureError(
+            "no destination is known: pass `load_info` from `pipeline.run`, or `pipeline`"
+        )
     load_info = known if isinstance(known, LoadInfo) else _last_load_info(known, load)
     datasets = datasets_of(known.pipeline if isinstance(known, LoadInfo) else known)
     past = await job.history()

@@ -22,8 +22,8 @@ class History(NamedTuple):
     """The runs that count.
 
     Attributes:
-        full: The last run of all steps that succeeded.
-        later: The runs since that built at the same place, the newest first.
+        full: The last successful run of all steps.
+        later: The later runs that built in the same place, the newest first.
         finished: Ids of the runs that succeeded, also those that a retry has completed.
         earlier: The runs before the full one, whatever became of them.
     """

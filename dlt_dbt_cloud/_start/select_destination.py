@@ -138,7 +138,7 @@ class Dataset:
 def datasets_of(pipeline: Any) -> dict[str, Dataset]:
     """Returns the datasets of a pipeline, by the names of its schemas.
 
-    dlt looks up the credentials here, which must be in the thread of the caller.
+    dlt looks up the credentials here: it must be called in the caller's thread.
 
     Raises:
         UnsureError: The destination is no database, or its credentials are not known.
@@ -146,7 +146,7 @@ def datasets_of(pipeline: Any) -> dict[str, Dataset]:
     with asking(ConfigurationException, DestinationException, MissingDependencyException):
         clients = {name: pipeline.destination_client(name) for name in pipeline.schema_names}
     if not all(isinstance(client, SqlJobClientBase) for client in clients.values()):
-        raise UnsureError("the destination can't be asked which loads came before")
+        raise UnsureError("the destination can't be queried for earlier loads")
     return {name: Dataset(client) for name, client in clients.items()}
 
 
@@ -163,9 +163,7 @@ def asking(*errors: type[Exception]) -> Iterator[None]:
         raise
     except errors as error:
         kind = type(error).__name__
-        raise UnsureError(
-            f"the destination can't be asked which loads came before: {kind}"
-        ) from None
+        raise UnsureError(f"the destination can't be queried for earlier loads: {kind}") from None
 
 
 def _altered(earlier: Schema | None, later: Schema | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from dlt_dbt_cloud._api import RunsApi
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._io.retry import Patience, backoff
+from dlt_dbt_cloud._io.retry import RetryPolicy, backoff
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.search import search
 from dlt_dbt_cloud.exceptions import (
@@ -34,7 +34,7 @@ PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Trigger:
-    """The creation of a run. `known` are the ids of earlier runs, which it is not."""
+    """The creation of a run. `known` are the ids of earlier runs: none is the new one."""
 
     io: IO
     api: RunsApi
@@ -83,13 +83,13 @@ class Trigger:
     async def _found(self, error: DBTCloudAPIException, seconds: float) -> DBTCloudRun | None:
         """Returns the run that an ambiguous request created, None if lookups show none."""
         logger.warning("%s Looking for the run.", error)
-        patience = Patience(self.outage_timeout, refusal=60.0, garbage=60.0)
+        policy = RetryPolicy(self.outage_timeout, refusal=60.0, garbage=60.0)
         end = math.inf  # counts from the first list
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             await self.io.sleep(min(pause, seconds))
             asked = self.io.now()  # a list is as old as its first page
             try:
-                found = await search(self.io, self.api, self.order, patience)
+                found = await search(self.io, self.api, self.order, policy)
             except DBTCloudAPIException as unreadable:
                 self._give_up(error, unreadable)
             own = [run for run in found.own if run.id not in self.known]
@@ -132,7 +132,8 @@ def outcome_unknown(
     facts = _facts(api, order)
     return DBTCloudTriggerOutcomeUnknownException(
         f"Couldn't confirm whether job {order.job_id} was triggered. {reason} Before you trigger it"
-        f" again, look for a run with {order.mark}: {facts['url']}",
+        f" again, look for a run with {order.mark}, in dbt Cloud or with the token at"
+        f" {facts['url']}",
         **facts,
     )
 

@@ -1,4 +1,4 @@
-"""A load of a dlt pipeline: what a run transforms, as it travels between tasks and in causes."""
+"""A load of a dlt pipeline, as it is passed between tasks and written into causes."""
 
 import hashlib
 import json
@@ -31,8 +31,8 @@ class Load(NamedTuple):
         pipeline_name: The pipeline.
         dataset_name: The dataset that it has loaded, None if its destination has none.
         load_ids: The ids of its packages.
-        are_load_ids_complete: False if they come from a cause that was cut within the ids. Of the
-            last one only the beginning may be left, so it is left out.
+        are_load_ids_complete: False if they come from a cause that was cut within the ids. The last
+            one may be cut, so it is left out.
     """
 
     pipeline_name: str
@@ -134,7 +134,7 @@ def load_ref(load_info: LoadInfo | Mapping[str, Any] | str) -> dict[str, Any]:
 
 
 def tag_of(*identity: Any) -> str:
-    """Returns the tag of what all callers with this identity share."""
+    """Returns the tag that all callers with this identity share."""
     text = json.dumps(identity, sort_keys=True, default=str)
     return f"dlt:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

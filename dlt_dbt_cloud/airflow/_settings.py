@@ -25,7 +25,7 @@ SETTINGS: Final = tuple(
 def resolve(
     settings: Mapping[str, Any], conn_id: str | None, pipeline_name: str | None = None
 ) -> DBTCloudConfiguration:
-    """Returns all settings: the given ones win over the connection, that over dlt's providers.
+    """Returns all settings: the given ones, else the connection's, else those of dlt's providers.
 
     Args:
         settings: The settings. None or an empty text, e.g. of a template, means not given.

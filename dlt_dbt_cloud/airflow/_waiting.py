@@ -22,7 +22,7 @@ class WaitsForRun:
 
     execution_timeout: Any
     own_run: DBTCloudConfiguration | None = None
-    """How to cancel the run, if this task may."""
+    """Settings with which to cancel the run, None if this task may not."""
 
     def __init__(
         self,

@@ -93,7 +93,7 @@ class DBTCloudRunJobOperator(WaitsForRun, BaseOperator):  # type: ignore[misc]  
         return run_dbt_cloud_job(config, load_info=self.load_info, **more)
 
     def _wait(self, config: DBTCloudConfiguration, run: DBTCloudRun) -> DBTCloudRun:
-        """Returns the run when it has finished. While it waits, signals cancel it."""
+        """Returns the finished run. With `cancel_on_abort`, a signal cancels it."""
         config = self.config(run_id=str(run.id), raise_on_failure=False)
         program = partial(follow_run, is_own=not config.reuse_queued)
         return execute(program, config, None)

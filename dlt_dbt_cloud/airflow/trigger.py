@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dlt_dbt_cloud import _io, aio
 from dlt_dbt_cloud._follow.watch import cancelled
-from dlt_dbt_cloud._io.retry import Patience, retry
+from dlt_dbt_cloud._io.retry import RetryPolicy, retry
 from dlt_dbt_cloud.airflow._compat import BaseTrigger, TriggerEvent, was_stopped
 from dlt_dbt_cloud.airflow._settings import log_to_task, resolve
 from dlt_dbt_cloud.client import DBTCloudClientV2
@@ -29,11 +29,11 @@ OF_A_WAIT: Final = (
     "request_timeout",
     "max_artifact_bytes",
 )
-"""Settings that a trigger carries. Airflow stores them, so the token is looked up where it runs."""
+"""Settings that a trigger carries. Airflow stores them, so the token is looked up again."""
 
 
 class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not always installed
-    """Waits for a run. Airflow may start it again elsewhere, so its arguments hold all it needs.
+    """Waits for a run. Airflow may restart a trigger elsewhere: its arguments hold all it needs.
 
     Args:
         run_id: The run.
@@ -105,7 +105,7 @@ def cancel(config: DBTCloudConfiguration) -> str:
     client = DBTCloudClientV2(credentials=config)
     run_id = str(config.run_id)
     try:
-        run = _io.run(retry(io, Patience(CANCEL_SECONDS), client.cancel_run, run_id))
+        run = _io.run(retry(io, RetryPolicy(CANCEL_SECONDS), client.cancel_run, run_id))
         text = cancelled(run)
     except DBTCloudAPIException as error:
         text = f"Couldn't cancel dbt Cloud run {run_id}. {error}"

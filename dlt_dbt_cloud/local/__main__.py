@@ -28,9 +28,9 @@ except ImportError as error:
 _DESCRIPTION = """\
 Run a command against a local dbt Cloud, which serves dbt Cloud's API over the dbt Core of this
 Python environment. The command finds it in its environment, as DBT_CLOUD__API_TOKEN,
-DBT_CLOUD__ACCOUNT_ID, DBT_CLOUD__JOB_ID and DBT_CLOUD__BASE_API_URL. Whatever its settings say,
-dlt_dbt_cloud uses no other dbt Cloud under the command: a job that does not exist here is replaced
-by the first one. Without a command it serves until Ctrl-C, and prints the lines for
+DBT_CLOUD__ACCOUNT_ID, DBT_CLOUD__JOB_ID and DBT_CLOUD__BASE_API_URL. While it runs, dlt_dbt_cloud
+uses no other dbt Cloud, whatever its settings say: a job that does not exist here is replaced by
+the first one. Without a command it serves until Ctrl-C, and prints the lines for
 .dlt/secrets.toml.
 """
 _KEPT_RUNS: Final = 100
@@ -135,12 +135,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--project-dir", metavar="DIR", help="folder of the dbt project that the job runs")
-    add("--profiles-dir", metavar="DIR", help="folder of the profiles.yml, by default as for dbt")
+    add(
+        "--profiles-dir",
+        metavar="DIR",
+        help="folder of the profiles.yml, by default as for dbt or in the project",
+    )
     add("--dbt", metavar="PATH", help="the dbt to call, by default this Python's or that on PATH")
     add("--target", help="output of the profile, by default the profile's own")
     add("--step", action="append", default=[], help="a dbt command, repeatable (dbt build)")
     add("--name", default="", help="name of the job, by default that of the folder")
-    add("--env", action="append", default=[], type=_variable, metavar="K=V", help="for the runs")
+    add(
+        "--env", action="append", default=[], type=_variable, metavar="K=V", help="variable for dbt"
+    )
     add("--config", metavar="FILE", help="TOML file with more jobs, as tables [[jobs]]")
     add("--host", default="127.0.0.1", help="where to listen, see --plain-http-host")
     add(

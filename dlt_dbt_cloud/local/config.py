@@ -13,8 +13,8 @@ from dlt_dbt_cloud.local.jobs import DBTJob, ScriptedJob
 def jobs_from_toml(path: str | Path) -> list[DBTJob | ScriptedJob]:
     """Read the jobs of a TOML file: tables `[[jobs]]` with the fields of a job.
 
-    A table with a `project_dir` is a `DBTJob`, one without a `ScriptedJob`. Folders, and a `dbt`
-    that is a path, are relative to the file.
+    A table with a `project_dir` is a `DBTJob`, any other a `ScriptedJob`. Folders, and a `dbt` that
+    is a path, are relative to the file.
 
     Raises:
         LocalDBTCloudException: The file describes no jobs.

@@ -29,8 +29,8 @@ class DBTJob:
 
     Attributes:
         project_dir: The folder with the `dbt_project.yml`.
-        profiles_dir: The folder with the `profiles.yml`, by default the first that has one of
-            `DBT_PROFILES_DIR`, `cwd`, the project (unlike dbt) and `~/.dbt`.
+        profiles_dir: The folder with the `profiles.yml`. By default it is `DBT_PROFILES_DIR`, else
+            the first of `cwd`, the project (unlike dbt) and `~/.dbt` that has one.
         target: Which output of the profile, by default the profile's own.
         steps: The dbt commands of a run.
         name: What the job is called, by default as the folder of the project.
@@ -136,7 +136,8 @@ class ScriptedJob:
             results. With `{}` a run has none (`data: null`), and a client that explains a failure
             waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
-        timeout_seconds: What the job shows as its timeout. A script times out by its statuses.
+        timeout_seconds: What the job shows as its timeout. It has no effect: a script times out by
+            its `statuses` and `status_message`.
         generate_docs: Shown as the setting of the job. It has no effect.
     """
 

@@ -47,8 +47,8 @@ class LocalDBTCloud:
     Args:
         project_dir: The folder of a dbt project, for a job that runs `dbt build` in it; or a job.
         jobs: More jobs. Without a `project_dir`, the credentials are for the first one.
-        host: Where to listen. Beyond this machine, such as on `0.0.0.0` in a container, only with a
-            `plain_http_host`.
+        host: Where to listen. An address beyond this machine, such as `0.0.0.0` in a container,
+            needs a `plain_http_host`.
         plain_http_host: The name by which other machines reach it. They send the token over plain
             HTTP: anyone on the network path can read it and run the jobs. This package's client
             does so only with the same name in `DBT_CLOUD_PLAIN_HTTP_HOST`.

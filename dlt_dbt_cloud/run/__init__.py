@@ -46,7 +46,7 @@ class DBTCloudRun(RunFields):
         nodes: All models, tests, seeds and snapshots of a finished run, as far as its
             `run_results.json` lists them.
         usual: How long the job's runs usually take, if that was read.
-        load: The load that it was triggered for, if this call triggered it.
+        load: The load that the call was for, if any.
     """
 
     @classmethod

@@ -18,7 +18,7 @@ SLOWEST: Final = 10
 REFUSALS: Final = {
     "RETRY_NOT_FAILED_RUN": "only a failed run can be retried",
     "RETRY_NOT_LATEST_RUN": "the job has a newer run, and dbt Cloud retries only the latest",
-    "RETRY_UNSUPPORTED_VERSION": "its dbt is older than 1.6, which has no `dbt retry`",
+    "RETRY_UNSUPPORTED_VERSION": "its dbt is older than 1.6, the first with `dbt retry`",
     "RETRY_UNSUPPORTED_CMD": "`dbt retry` can't continue the command that failed",
     "RETRY_NO_RUN_RESULTS": "it failed before its first node, so there is nothing to continue",
 }

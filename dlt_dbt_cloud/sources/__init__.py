@@ -143,7 +143,8 @@ def of_manifests(table: Table) -> Callable[[list[RunRow]], Iterator[Any]]:
 def check_run(run: Any, load: Load | None) -> None:
     """Raises if `run` is no run, before any request."""
     if run is None and load is not None:
-        raise InvalidCredentialsException("`load_info` goes with `run`, which transforms the load.")
+        text = "`load_info` needs `run`: pass the run that transforms the load."
+        raise InvalidCredentialsException(text)
     if run is not None and not (isinstance(run, Mapping) and isinstance(run.get("id"), int)):
         raise malformed("run", "a run as `run_dbt_cloud_job` returns it", type(run))
 

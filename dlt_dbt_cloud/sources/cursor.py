@@ -19,7 +19,7 @@ class Cursor:
     for a resource. Here each job needs its own.
 
     Version 0.1 remembered ids: all up to `after_id` and the `newest` were loaded, except those that
-    were still `going`. That stays true, so it is kept as it is.
+    were still `going`. It stays valid, so it is never changed.
 
     Args:
         state: What was remembered, and will be.

@@ -94,7 +94,7 @@ class Manifest:
 
 
 def node_values(unique_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an entry of a manifest as values of a row: what is nested in it is at its top."""
+    """Returns an entry of a manifest as values of a row: flattened."""
     config = dict_of(entry.get("config"))
     return {
         **{name: entry[name] for name in NODES.columns if name in entry},

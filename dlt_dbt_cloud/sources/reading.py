@@ -204,6 +204,6 @@ def load_causes(client: DBTCloudClientV2, runs: list[DBTCloudRun]) -> list[Load 
 
 
 def continued_id(run: DBTCloudRun) -> int:
-    """Returns the id of the failed run that a run continues, or 0. It is lower: a chain ends."""
+    """Returns the id of the failed run that a run continues, or 0. It is lower, so chains end."""
     run_id = int_of(run.get("retrying_run_id")) or 0
     return run_id if run_id < run.id else 0

@@ -68,7 +68,7 @@ def _are_complete(causes: Sequence[Load]) -> bool:
 def run_row(run: DBTCloudRun, causes: Sequence[Load | None]) -> RunRow:
     """Returns a run as a row, with its loads.
 
-    Left out is what changes after a run has finished, such as `can_retry` or "2 weeks ago".
+    Fields that change after a run has finished are left out, such as `can_retry` or "2 weeks ago".
 
     Args:
         run: The run.

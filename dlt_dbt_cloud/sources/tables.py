@@ -1,4 +1,4 @@
-"""Defines a table of the dlt source, and makes values of its columns' types."""
+"""Defines a table of the dlt source, and converts values to its columns' types."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

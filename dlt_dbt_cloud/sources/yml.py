@@ -15,7 +15,9 @@ Node = dict[str, Any]
 
 
 def dbt_sources(pipeline: dlt.Pipeline, *, loaded_at_field: bool = False) -> Node:
-    """Returns what a pipeline has loaded as dbt's sources: `yaml.dump` writes the `sources.yml`.
+    """Returns the tables that a pipeline has loaded as the content of a `sources.yml`.
+
+    `yaml.dump` writes it.
 
     Each dataset becomes a source, and each table, nested ones too, a table of it. Columns that are
     unique or never null get data tests. The freshness is that of dlt's own table of loads.
@@ -135,7 +137,7 @@ class Updated(NamedTuple):
 
 
 def update_sources_yml(text: str, sources: Node) -> Updated:
-    """Adds to a `sources.yml` what it lacks. What people wrote stays as it is.
+    """Adds to a `sources.yml` what it lacks, and updates `data_type`. All else stays as it is.
 
     Args:
         text: The file, empty if there is none.
@@ -150,7 +152,7 @@ def update_sources_yml(text: str, sources: Node) -> Updated:
         from ruamel.yaml.error import YAMLError  # noqa: PLC0415
     except ImportError:
         raise DBTCloudException(
-            'This needs the extra `sources`. In a clone: pip install ".[sources]"'
+            'A `sources.yml` needs the extra `sources`. In a clone: pip install ".[sources]"'
         ) from None
     yaml = YAML()
     yaml.preserve_quotes = True

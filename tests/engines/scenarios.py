@@ -145,7 +145,7 @@ def _until_cancelled(work: Any) -> None:
 
 
 SCENARIOS = (
-    Scenario("502 after the commit", lost_answer),
+    Scenario("502 after the run was created", lost_answer),
     Scenario("one 500 in a poll", bad_poll),
     Scenario("worker killed while triggering", killed_triggering),
     Scenario("worker killed while waiting", killed_waiting, seconds=12),
@@ -154,7 +154,7 @@ SCENARIOS = (
     Scenario("cleared", cleared, runs=2, needs="clear"),
     Scenario("execution time-out", too_slow, cancelled=1, seconds=LONG, retries=0, time_limit=45),
     Scenario("API down for longer than the limit", api_down, seconds=15, retries=6),
-    Scenario("two mapped tasks, 502 after the commit", two_items, runs=2, copies=2),
+    Scenario("two mapped tasks, 502 after the run was created", two_items, runs=2, copies=2),
     Scenario("manual re-run", manual_rerun, runs=2),
 )
 

@@ -25,7 +25,7 @@ from dlt_dbt_cloud._call.checking import check_job
 from dlt_dbt_cloud._http.responses import parse_json
 from dlt_dbt_cloud._http.transport import Transport
 from dlt_dbt_cloud._io import run
-from dlt_dbt_cloud._io.retry import Patience
+from dlt_dbt_cloud._io.retry import RetryPolicy
 from dlt_dbt_cloud._report import nodes
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud._start.select import Job
@@ -180,7 +180,7 @@ async def check(io: JumpingIO, _: DBTCloudClientV2, config: DBTCloudConfiguratio
 
 async def select(io: JumpingIO, api: DBTCloudClientV2, config: DBTCloudConfiguration) -> Any:
     """Reads what `select_loaded` does, and returns the steps. If it is unsure, it builds all."""
-    job = Job(io, api, Order(job_id=JOB_ID), Patience(0.0))
+    job = Job(io, api, Order(job_id=JOB_ID), RetryPolicy(0.0))
     load = Loaded("1.0", "flights", datetime.now(timezone.utc), "")
     try:
         past = await job.history()

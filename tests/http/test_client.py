@@ -153,7 +153,8 @@ class TestTrigger:
         api.get(f"{ACCOUNT}/runs/", status=403, json=sample("403"))
         with pytest.raises(DBTCloudTriggerOutcomeUnknownException) as caught:
             client.trigger_job_run(JOB_ID)
-        assert caught.value.url == f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id"
+        runs = f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id&include_related=trigger"
+        assert caught.value.url == runs
         assert isinstance(caught.value, requests.RequestException)
 
     def test_refused_override(self, client: DBTCloudClientV2, api: responses.RequestsMock) -> None:

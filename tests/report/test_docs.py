@@ -14,7 +14,7 @@ REPORTS = PAGE.read_text()
 
 def test_attributes() -> None:
     """Each attribute in the table exists, and has a docstring of its own or one at the class."""
-    table = REPORTS[REPORTS.index("| attribute") : REPORTS.index("The line of a failed")]
+    table = REPORTS[REPORTS.index("| attribute") : REPORTS.index("For a failed model, ")]
     for row in table.splitlines()[2:]:
         for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else ""):
             found = getattr(DBTCloudRun, name)

@@ -195,7 +195,7 @@ class TestOneRun:
     def test_load_without_run(self, cloud: LocalDBTCloud, pipeline: dlt.Pipeline) -> None:
         """A load belongs to one run: with the history it is refused."""
         load_info = pipeline.run([{"carrier": "UA"}], table_name="airlines")
-        with pytest.raises(InvalidCredentialsException, match="`load_info` goes with `run`"):
+        with pytest.raises(InvalidCredentialsException, match="`load_info` needs `run`"):
             dbt_cloud_source(credentials=cloud.credentials, load_info=load_info)
 
 

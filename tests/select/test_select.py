@@ -324,11 +324,11 @@ class TestUnsure:
         assert "had other steps" in log.text
 
     def test_destination(self, world: World, log: pytest.LogCaptureFixture) -> None:
-        """A destination without SQL can't be asked which loads came before."""
+        """A destination without SQL can't be queried for earlier loads."""
         destination = dlt.destinations.filesystem(str(world.folder / "files"))
         pipeline = dlt.pipeline("files", str(world.folder), destination=destination)
         assert world.built(pipeline.run(orders(2))) is EVERYTHING
-        assert "the destination can't be asked which loads came before" in log.text
+        assert "the destination can't be queried for earlier loads" in log.text
 
     def test_slow_destination(self) -> None:
         """A destination that does not answer in time is named, not dbt Cloud."""
@@ -342,12 +342,12 @@ class TestUnsure:
         world.database.close()
         (world.folder / DATABASE).write_text("no database")
         assert world.built(load_info) is EVERYTHING
-        assert "can't be asked which loads came before" in log.text
+        assert "can't be queried for earlier loads" in log.text
 
     def test_no_load(self, world: World, log: pytest.LogCaptureFixture) -> None:
         """A call that knows of no load builds everything, and skips nothing."""
         assert world.built(None, skip_unchanged=True) is EVERYTHING
-        assert "Building everything: no passed pipeline knows its destination." in log.text
+        assert "Building everything: no destination is known: pass `load_info`" in log.text
 
 
 class TestSkipped:

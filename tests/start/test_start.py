@@ -114,8 +114,10 @@ class TestLostAnswer:
         error, tag = caught.value, job.runs[RUN_ID]["trigger"]["cause"].split()[0]
         assert (len(job.sent), error.job_id) == (1, JOB_ID)
         assert error.mark == f"{tag} in its cause"
-        assert error.url == f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id"
-        assert f"look for a run with {error.mark}: {error.url}" in str(error)
+        runs = f"{ACCOUNT}/runs/?job_definition_id={JOB_ID}&order_by=-id&include_related=trigger"
+        assert error.url == runs
+        assert f"look for a run with {error.mark}, in dbt Cloud or" in str(error)
+        assert str(error).endswith(f" at {error.url}")
         assert job.time == pytest.approx(seconds, abs=2)
 
     def test_interrupt_says_where_to_look(

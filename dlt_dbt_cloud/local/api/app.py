@@ -1,6 +1,7 @@
 """The application: who may ask, which operation it is, what its answer rests on.
 
-Those may ask who know the token: programs and people on this machine, but no page of another site.
+Only those who know the token may ask: programs and people on this machine, but no page of another
+site.
 """
 
 import hmac

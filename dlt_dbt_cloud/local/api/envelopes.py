@@ -64,7 +64,7 @@ def success(data: Any, extra: dict[str, Any] | None = None) -> Response:
 
 
 def error(code: int, user_message: str, data: Any = None) -> dict[str, Any]:
-    """Envelope a refusal."""
+    """Put a refusal into an envelope."""
     body = {"status": _status(code, user_message), "data": data}
     return body if data is None else {**body, "extra": {}, "error_code": None}
 

@@ -1,4 +1,4 @@
-"""The pages: rendered here, live by a small script, and whole without it."""
+"""The pages: rendered here, updated by a small script, and complete without it."""
 
 import hmac
 import json

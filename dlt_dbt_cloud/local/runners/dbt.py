@@ -50,7 +50,7 @@ class DBTExecution(Execution):
         self._thread.start()
 
     def cancel(self, status_message: str) -> None:
-        """End the step that runs; the thread does it, and then ends the run."""
+        """Ask the thread to end the running step, and then the run."""
         self._ending = self._ending or (Status.CANCELLED, status_message)
 
     def retry_refusal(self) -> str | None:
