@@ -27,6 +27,7 @@ KEYS: Final = "tests/start/test_keys.py"
 STARTS: Final = "tests/start/test_start.py"
 SELECTS: Final = "tests/start tests/select/test_select.py"
 AWAITS: Final = "tests/test_aio.py"
+ABORTS: Final = "tests/follow/test_abort.py"
 
 MUTANTS: Final = {
     "_start/trigger.py": (
@@ -58,10 +59,10 @@ MUTANTS: Final = {
     "_start/duplicates.py": (
         Mutant("the oldest is followed", "follow = min(", "follow = max("),
         Mutant("what the list does not show yet may be the oldest", "if not current.is_cancelled:", "if False:", STARTS),
-        Mutant("a cancelled run is left for a live one", "if not current.is_cancelled:", "if True:"),
+        Mutant("a cancelled run is left for a live one", "if not current.is_cancelled:", "if True:", STARTS),
         Mutant("younger ones are cancelled", "is_settled &= await _cancel(io, api, run, follow)", "pass"),
-        Mutant("only queued ones are cancelled", "if run.is_queued:", "if run.in_progress:"),
-        Mutant("a failed run of a load is no reason to cancel a new one", "if order.is_shared and (current.is_error or current.is_timed_out):", "if False:"),
+        Mutant("only queued ones are cancelled", "if run.is_queued:", "if run.in_progress:", KEYS),
+        Mutant("a failed run of a load is no reason to cancel a new one", "if order.is_shared and (current.is_error or current.is_timed_out):", "if False:", STARTS),
         Mutant("callers that queue at one moment share", "found.runs.values() if current.is_queued else ()", "()"),
         Mutant("a look that fails does not end the call", "return followed, False", "raise"),
         Mutant("a queued run that can't be read is not reused", "except DBTCloudAPIException: return False", "except DBTCloudAPIException:\n        raise"),
@@ -80,7 +81,7 @@ MUTANTS: Final = {
     "_start/order.py": (
         Mutant("the tag comes first", 'f"[{tag}] {cause.strip()}"', 'f"{cause.strip()} [{tag}]"'),
         Mutant("what doesn't show is not another's", "return self.tag in cause if isinstance(cause, str) else None", "return isinstance(cause, str) and self.tag in cause"),
-        Mutant("a retry is newer than the run that it continues", "if run.id <= self.failed_id: return False", ""),
+        Mutant("a retry is newer than the run that it continues", "if run.id <= self.failed_id: return False", "", STARTS),
         Mutant("only queued runs are reused", "return is_of_job and run.is_queued and", "return is_of_job and run.in_progress and"),
         Mutant("a call that reuses looks for others", "or self.is_ambiguous or self.reuse_queued", "or self.is_ambiguous"),
         Mutant("a load looks for others", "return self.is_shared or", "return"),
@@ -145,7 +146,7 @@ MUTANTS: Final = {
         Mutant("cancelling is brief", "io.last(MAX_SECONDS)", "io.last(60.0)"),
         Mutant("cancelling ignores the abort", "io.last(MAX_SECONDS)", "io"),
         Mutant("only who wants it cancels", "if cancel_on_abort and (", "if ("),
-        Mutant("an unanswered trigger is cancelled too", "if run is None and watch.order:", "if False:"),
+        Mutant("an unanswered trigger is cancelled too", "if run is None and watch.order:", "if False:", ABORTS),
         Mutant("cancelling is tried again", "for _ in range(round(MAX_SECONDS / PAUSE)):", "for _ in range(1):", "tests/test_jobs.py"),
         Mutant("a second signal leaves the last word", "finally:", "except Exception:\n            raise\n        else:"),
     ),
