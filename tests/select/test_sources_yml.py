@@ -159,7 +159,8 @@ def test_command(
     printed = capsys.readouterr().out
     assert "- name: orders__items" in printed
     assert command("shop", "--check") == 1
-    assert capsys.readouterr().out == "models/sources.yml is not up to date: pass --output to update it.\n"
+    told = "models/sources.yml is not up to date: pass --output to update it.\n"
+    assert capsys.readouterr().out == told
     assert command("shop", "--output", "models/sources.yml") == 0
     assert Path("models/sources.yml").read_text() == printed
     assert command("shop", "--check") == 0
