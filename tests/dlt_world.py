@@ -20,7 +20,6 @@ def dlt_in(folder: Path) -> Iterator[Path]:
     before = context.context.run_dir
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
         patch.setenv("PIPELINES_DIR", str(folder / "pipelines"))
         (folder / ".dlt").mkdir()
         context.reload(str(folder))

@@ -31,9 +31,9 @@ def poll_interval(
     """Returns the seconds until the next poll of a run that has run for `ran` seconds.
 
     If nothing is known, that is a seventeenth of the time waited: the end of a run is known within
-    6 % of its duration. If runs of the job usually take longer, `wait_seconds`; and when they
-    usually end, the best use of a given number of polls: as dense as the root of the density of
-    the ends.
+    6 % of its duration. If runs of the job usually take longer, it is `wait_seconds` until they
+    begin to end. Then polls are as dense as the square root of the density of the ends: that gives
+    the shortest delay for a given number of polls.
     """
     interval = max(1.0, waited / 17)
     if usual and usual.ran > SHORT and ran <= usual.ran + REACH * usual.spread:

@@ -58,7 +58,7 @@ def checked(name: str, hint: Any, value: Any) -> Any:
 
 
 def _number(name: str, kind: type, value: Any, *, is_sent: bool) -> Any:
-    """Returns a number: if it is sent to the API any whole one, else seconds, times or bytes."""
+    """Returns a number: any whole one for the API, else seconds, counts or bytes."""
     text = "" if isinstance(value, bool) else str(value).strip()
     if is_sent and re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
@@ -95,7 +95,7 @@ def required_id(name: str, value: Any) -> int:
 
 
 def api_v2_url(base_api_url: str) -> str:
-    """Returns the base of all requests, `https://HOST/api/v2`, of what people have at hand.
+    """Returns the base URL of all requests, `https://HOST/api/v2`, from what the user has.
 
     That is a host or a URL, with or without `/api`, `/api/v2` and a trailing slash.
     """
@@ -120,8 +120,8 @@ def api_v2_url(base_api_url: str) -> str:
 def may_use_http(host: str) -> bool:
     """Returns True if the token may go to the host over plain HTTP.
 
-    That is one on this machine, or the one that `DBT_CLOUD_PLAIN_HTTP_HOST` names: a local dbt
-    Cloud in a container beside this one, which was told the same.
+    That is a host on this machine, or the one that `DBT_CLOUD_PLAIN_HTTP_HOST` names: a local dbt
+    Cloud in another container, which was started with the same name.
     """
     return is_loopback(host) or host == os.environ.get(PLAIN_HTTP_HOST)
 

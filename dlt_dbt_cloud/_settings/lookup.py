@@ -26,7 +26,7 @@ from dlt.common.typing import ConfigValueSentinel
 SECTION: Final = known_sections.DBT_CLOUD
 
 ALTERNATIVES: Final = (("job_id", "job_name"), ("git_sha", "git_branch"))
-"""Settings that exclude each other: the nearer one wins, in one layer the first."""
+"""Settings that exclude each other: the one in the first layer wins, in one layer the first."""
 
 
 class Place(NamedTuple):
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     pipeline_name: str | None
 
     def values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the settings that are there, each in its type if it can be read as that."""
+        """Returns the settings that are there, each converted to its type if possible."""
         found = (
             {} if self.provider.is_empty else {n: self._read(n, h)[0] for n, h in fields.items()}
         )

@@ -80,9 +80,9 @@ def history(runs: Sequence[DBTCloudRun], request: Any) -> History | None:
 def uncovered(loads: Collection[Loaded], past: History, steps: Sequence[str]) -> list[Loaded]:
     """Returns the loads that no run has transformed, as far as can be known.
 
-    A run knows the loads that its cause names, and all before them. A full run knows all that were
-    complete when it was created, so also those that earlier runs name. The clocks of machines
-    differ: of two loads by one pipeline, and of nothing else, it is known which was first.
+    A run covers the loads that its cause names, and all before them. A full run covers all that
+    were complete when it was created, and those that earlier runs name. The clocks of machines
+    differ, so the order of two loads is only certain if one pipeline made both.
 
     Args:
         loads: Loads of one dataset.

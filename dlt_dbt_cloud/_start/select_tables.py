@@ -73,7 +73,7 @@ def family_of(schema: Schema, name: str) -> Family:
 def leaves_trace(schema: Schema, root: str) -> bool:
     """Returns True if each change of a table leaves a row with the load's id, or no rows at all.
 
-    Deleted rows leave none, nor do those that SCD2 retires.
+    Deleted rows leave no such row, nor do those that SCD2 retires.
     """
     tables = schema.tables
     columns = tables[root]["columns"]

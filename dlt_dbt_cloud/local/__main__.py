@@ -87,11 +87,12 @@ def _cloud(options: argparse.Namespace) -> LocalDBTCloud:
 
 
 def _kept_runs(project_dir: str | None) -> Path | None:
-    """Find where runs outlive the command, so that a person can open what a log names.
+    """Find where runs are kept after the command, so that files that a log names can be opened.
+
+    Deletes all runs there but the last.
 
     Returns:
-        The folder of the project for that, with the last runs only. None if there is none that can
-        be written to.
+        A folder in the project. None if none can be written to.
     """
     if not project_dir or not (Path(project_dir) / "dbt_project.yml").is_file():
         return None

@@ -1,4 +1,4 @@
-"""Runs the wrapped command as a shell does: in the foreground, and alone with its Ctrl-C."""
+"""Runs the wrapped command as a shell does: in the foreground, so that it alone gets Ctrl-C."""
 
 import os
 import signal
@@ -75,7 +75,8 @@ class _Group:
             self._stopped(status, terminal)
 
     def _stopped(self, status: int, terminal: int | None) -> None:
-        # After Ctrl-Z stop as well, and continue with it. Otherwise it read the terminal too early.
+        # After Ctrl-Z stop as well, and continue with it. Any other stop means that it read the
+        # terminal too early.
         if os.WSTOPSIG(status) == signal.SIGTSTP:
             _into_foreground(terminal, os.getpgrp())
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -50,7 +50,7 @@ class Cursor:
     def advance(self, rows: list[RunRow]) -> list[RunRow]:
         """Returns the rows, and remembers that they are loaded.
 
-        Incomplete runs stay new while the cursor is near.
+        Incomplete runs are read again until the cursor has passed them.
         """
         times = {str(row["run_id"]): _seconds(row["finished_at"]) for row in rows}
         complete = {str(row["run_id"]) for row in rows if row["load_error"] is None}
@@ -67,6 +67,6 @@ class Cursor:
 
 
 def _seconds(finished_at: datetime | None) -> float:
-    """Returns a point in time as seconds. One in the future must not end the history."""
+    """Returns a point in time as seconds. One in the future must not hide later runs."""
     now = datetime.now(timezone.utc)
     return min(finished_at or BEGINNING, now).timestamp()

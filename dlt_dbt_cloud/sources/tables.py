@@ -72,9 +72,9 @@ class Table(NamedTuple):
     def items(self, rows: list[Row]) -> Iterator[Any]:
         """Yields rows to dlt. If there are none, the table is still created, for joins.
 
-        DuckDB gets them as a Parquet file, if pyarrow is installed: it takes gigabytes to parse so
-        many INSERT statements, dlt takes longer to normalize rows than it took to read them, and an
-        empty file of JSON can't be loaded.
+        DuckDB gets them as a Parquet file, if pyarrow is installed. It would take gigabytes to
+        parse so many INSERT statements, and dlt longer to normalize rows than it took to read them.
+        An empty file of JSON can't be loaded.
         """
         caps = Container()[DestinationCapabilitiesContext]
         formats = {*(caps.supported_loader_file_formats or ())}

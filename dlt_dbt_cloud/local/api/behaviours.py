@@ -1,6 +1,6 @@
 """What the local dbt Cloud does, and how it knows: `behaviours.txt`, one line per behaviour.
 
-It makes the header `X-Local-DBT-Cloud-Basis` of each answer, the log line at the first use of a
+It decides the header `X-Local-DBT-Cloud-Basis` of each answer, the log line at the first use of a
 guess, the refusals of `strict=True`, and the table of `docs/local.md`. A line has a name, the
 basis, what the local dbt Cloud does, and the source if there is one.
 """
@@ -19,11 +19,11 @@ from dlt_dbt_cloud.local.api.routes import OPERATIONS
 
 HEADER: Final = "X-Local-DBT-Cloud-Basis"
 LOCAL: Final = "only the local dbt Cloud does so"
-"""The source of what is no guess of dbt Cloud, though nothing says it."""
+"""The source of what only the local dbt Cloud does: that is no guess about dbt Cloud."""
 
 
 class Basis(str, Enum):
-    """What a behaviour rests on, from firm to weak."""
+    """What a behaviour is based on, from certain to uncertain."""
 
     RECORDED = "recorded"
     """An answer of dbt Cloud that somebody has published."""

@@ -178,7 +178,7 @@ class Writer(Objects):
 
 
 def truncated(log: str | None) -> str | None:
-    """Leave the last lines of a debug log, and say so where something is left out."""
+    """Keep the last lines of a debug log, and say so if lines are left out."""
     lines = (log or "").splitlines(keepends=True)
     if len(lines) <= TRUNCATED_LINES:
         return log

@@ -24,7 +24,7 @@ class RefusedError(Exception):
     """A request that is refused.
 
     Attributes:
-        case: The behaviour that the refusal is, without its operation if it depends on that.
+        case: Name of the behaviour. If it has no operation, the one that was called is added.
         body: What the answer says.
     """
 

@@ -117,7 +117,7 @@ class _Parser(HTTPRequestParser):
 
 
 class _ErrorTask(ErrorTask):
-    """Answers what is no request in the envelope of the API."""
+    """Answers a malformed request, in the envelope of the API."""
 
     def execute(self) -> None:
         error: Any = self.request.error  # type: ignore[attr-defined]
@@ -133,7 +133,7 @@ class _ErrorTask(ErrorTask):
 
 
 class _Channel(HTTPChannel):
-    """A connection. After a refusal it reads on to no end, else the client couldn't read that."""
+    """A connection. After a refusal it keeps reading, else the client couldn't read that."""
 
     parser_class = _Parser
     error_task_class = _ErrorTask

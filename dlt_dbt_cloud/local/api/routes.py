@@ -57,7 +57,7 @@ def find(method: str, path: str) -> tuple[Operation, list[Any]]:
 
     Raises:
         NotFound: No operation has such a path.
-        MethodNotAllowed: None that has it has this method.
+        MethodNotAllowed: Operations have such a path, but none has this method.
     """
     found = [(it, match) for it in OPERATIONS if (match := it.pattern.fullmatch(path))]
     for operation, match in found:

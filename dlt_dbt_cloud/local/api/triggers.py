@@ -50,7 +50,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _form(request: Request) -> dict[str, Any]:
-    """Read a form, which has but strings: numbers and booleans are made of them."""
+    """Read a form, which has only strings: numbers and booleans are made of them."""
     values: dict[str, Any] = {key: _from_text(key, value) for key, value in request.form.items()}
     if "steps_override" in request.form:
         values["steps_override"] = request.form.getlist("steps_override")

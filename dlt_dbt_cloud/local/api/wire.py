@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HIDDEN_AFTER: Final = "dlt_dbt_cloud.hidden_after"
-"""Where a request says which run is the newest that a lagging list shows."""
+"""Key of the WSGI environment: the id of the newest run that a lagging list shows."""
 
 MAX_REQUESTS: Final = 10_000
 MAX_LOGGED: Final = 2**24

@@ -9,7 +9,7 @@ from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 from dlt_dbt_cloud.local.jobs import DBTJob
 
 _LOCKED: Final = "Could not set lock on file"
-# After the message, which stands alone, up to the last exception.
+# What follows dbt's own message, up to the last exception.
 _TRACEBACK: Final = re.compile(
     r"^[\d:]* *Traceback \(most recent call last\):\n(?:.*\n)*[\w.]*duckdb\.\w+: .*\n?",
     re.MULTILINE,

@@ -207,7 +207,7 @@ def timed_out(seconds: int) -> str:
 
 
 def warm_up(world: World) -> None:
-    """Import dbt and load what it has parsed before a run needs it."""
+    """Import dbt and load the parsed project before a run needs them."""
     described = [job.described for job in world.jobs.values()]
     jobs = [job for job in described if isinstance(job, DBTJob)]
     world.dbt.adapters |= {a for job in jobs for a in job.profile().adapters}

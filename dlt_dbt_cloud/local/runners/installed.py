@@ -15,13 +15,13 @@ from typing import Final, Protocol
 
 from dlt_dbt_cloud.local.exceptions import LocalDBTCloudException
 
-# As the `dbt` script does it: the folder that it is called in is no place to import from.
+# As in the `dbt` script, nothing is imported from the current folder.
 _CALL: Final = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; "
     "from dbt.cli.main import cli; cli(prog_name='dbt')"
 )
 _VERSION: Final = "from importlib.metadata import version; print(version('dbt-core'))"
-# Where a path is long or has spaces, the script is one of a shell that calls Python.
+# If a path is long or has spaces, the script is a shell script that calls Python.
 _PYTHON: Final = re.compile(rb"""\A\#!(?:/bin/sh\s+'''exec'\s+"?)?(/[^\n"]*?python[\d.]*)""")
 
 
@@ -41,7 +41,7 @@ class DBT:
         """Find its version, without importing it: that takes seconds.
 
         Raises:
-            LocalDBTCloudException: It is none.
+            LocalDBTCloudException: It is no dbt that can be called.
         """
         call = [self.python, "-c", _VERSION] if self.python else [*self.command, "--version"]
         try:

@@ -1,6 +1,6 @@
 """The steps of a run of dbt and their environment, before any of them runs.
 
-The environment is that of the server, with the job's own over it, and what dbt Cloud tells.
+The environment is that of the server, then the job's own, then the variables that dbt Cloud sets.
 """
 
 from collections.abc import Iterator

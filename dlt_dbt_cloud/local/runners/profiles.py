@@ -83,7 +83,7 @@ def _all_outputs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 class Finder:
     """Finds the profile of a dbt project as dbt would, if it is called in `cwd` with `env`.
 
-    A folder of profiles or a target that is said counts instead of what dbt would find.
+    A given `profiles_dir` or `target` wins over what dbt would find.
     """
 
     project_dir: Path

@@ -104,8 +104,8 @@ def _lock(file: int, *, is_shared: bool) -> bool:
 def kept(job: DBTJob) -> Path | None:
     """Find what dbt has parsed for a job, or else for a person who called it in the project.
 
-    Whether it still fits is for dbt to say: it parses what has changed, and all of it if anything
-    else is different.
+    dbt decides whether it still fits: it parses what has changed, or everything if anything else
+    is different.
     """
     own = Path(job.project_dir) / "target" / _PARSED
     return next((path for path in (_place(job), own) if path.is_file()), None)
@@ -131,7 +131,7 @@ def keep(job: DBTJob, target_path: Path) -> Path | None:
 
 
 def _place(job: DBTJob) -> Path:
-    # Jobs that differ in what dbt compares would undo each other's.
+    # Jobs that differ in what dbt compares would replace each other's file.
     what = repr((job.name, job.target, str(job.profiles_dir)))
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     return Path(job.project_dir) / OWN / f"{name}.msgpack"

@@ -53,7 +53,7 @@ class WarmProcess:
         """Signal the process and its children. If it hasn't started, it won't."""
         if self.pid is None:
             self._end(-how)
-        if self.pid is not None:  # maybe only since then
+        if self.pid is not None:  # it may have started meanwhile
             signal_group(self.pid, how)
 
     def hear(self, answer: Mapping[str, Any]) -> None:
@@ -69,11 +69,11 @@ class WarmProcess:
                 self.code.set_exception(ColdError(answer["refused"]))
 
     def lose(self, why: str) -> None:
-        """Take that the helper has ended, and so has what it had forked."""
+        """Note that the helper has ended, and so has what it had forked."""
         self.hear({"refused": why} if self.pid is None else {"code": _KILLED})
 
     def _end(self, code: int) -> None:
-        with suppress(InvalidStateError):  # it was unwanted
+        with suppress(InvalidStateError):  # it was cancelled
             self.code.set_result(code)
 
 
@@ -82,7 +82,7 @@ class Helper:
 
     Attributes:
         read: The variables of the environment that dbt reads while it is imported.
-        refusal: Why it runs no more steps, None if it does.
+        refusal: Why it runs no more steps, None if it still does.
     """
 
     def __init__(self, python: str, adapters: Iterable[str], env: Mapping[str, str]) -> None:
@@ -191,7 +191,7 @@ class WarmDBT:
         There is none if steps run cold.
         """
         if dbt.python is None:
-            self.give_up(f"{dbt.command[0]} is no program of Python")
+            self.give_up(f"{dbt.command[0]} is not a Python program")
             return None
         if sys.platform != "linux":
             self.give_up(f"forking is unsafe on {sys.platform}")

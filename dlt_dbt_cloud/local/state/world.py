@@ -36,7 +36,7 @@ _FIRST_ID: Final = {
 
 
 def utc_now() -> datetime:
-    """The moment, as all records have it."""
+    """The current time in UTC."""
     return datetime.now(timezone.utc)
 
 
@@ -130,7 +130,7 @@ class World:
         return run.execution.retry_refusal()
 
     def cancel(self, run: Run, status_message: str = CANCELLED_BY_USER) -> None:
-        """Cancel a run: one that waits at once, one that runs as soon as it has stopped."""
+        """Cancel a run: a waiting one at once, a running one as soon as it has stopped."""
         with self.lock:
             if run.status == Status.QUEUED and not run.dequeued_at:
                 self.finish(run, Status.CANCELLED, status_message)
@@ -155,7 +155,7 @@ class World:
         return [run for run in self._firsts() if run.dequeued_at]
 
     def start(self, run: Run) -> None:
-        """Take a run from the queue and start it."""
+        """Mark a run as started."""
         with self.lock:
             run.started_at = utc_now()
             self.set_status(run, Status.RUNNING)

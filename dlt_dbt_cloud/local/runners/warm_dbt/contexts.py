@@ -1,4 +1,4 @@
-"""The contexts of Jinja and their templates, in less time."""
+"""Faster versions of what makes the contexts of Jinja, and their templates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_namespace(self: Any, macros_by_package: Any, ctx: dict[str, Any]) -> A
 
 
 def manifest_context(self: Any) -> Any:
-    """Add the macros to a context, as a whole where dbt looks for each in five places."""
+    """Add the macros to a context at once: dbt looks for each in five places."""
     context = super(find("dbt.context.manifest:ManifestContext"), self).to_dict()
     if isinstance(self.namespace, find("dbt.context.macro_resolver:TestMacroNamespace")):
         context.update(self.namespace.local_namespace)
@@ -73,7 +73,7 @@ class WrappedExports:
 
 
 class Compiled:
-    """Compiles a template once: what it comes to depends on the kind of environment alone."""
+    """Compiles a template once: the result depends on the kind of environment alone."""
 
     def __init__(self, own: Callable[..., Any]) -> None:
         self._own = own

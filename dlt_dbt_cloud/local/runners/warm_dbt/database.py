@@ -1,4 +1,4 @@
-"""What dbt asks of an adapter, a database and its cache, in less time."""
+"""Faster versions of what asks an adapter, a database and its cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def empty_table() -> Any:
 def make_match(
     self: Any, relations_list: list[Any], database: str, schema: str, identifier: str
 ) -> list[Any]:
-    """Find the relations of a name. Another name is told without comparing all parts of it."""
+    """Find the relations of a name. Others are ruled out without comparing all their parts."""
     search = self._make_match_kwargs(database, schema, identifier)
     name, own = search.get("identifier"), find(f"{_RELATION}.matches")
     return [

@@ -2,7 +2,7 @@
 
 What stands here replaces functions of dbt that take most of the time in a project of many models.
 Each replacement returns what dbt's own returns, and only takes its place if the source of what it
-rests on is the one that it was written for. In any other version dbt's own stays.
+relies on is the one that it was written for. In any other version dbt's own stays.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _JINJA = "dbt_common.clients.jinja"
 _LOGGER = "dbt_common.events.logger"
 
 Known = tuple[Any, tuple[str, ...], tuple[str, ...], str]
-"""A replacement, what it replaces, what else it rests on, and the digest of all that."""
+"""A replacement, what it replaces, what else it relies on, and the digest of all that."""
 
 KNOWN: tuple[Known, ...] = (
     (
@@ -185,7 +185,7 @@ def install() -> None:
 
 
 def replace(replacement: Any, places: tuple[str, ...]) -> None:
-    """Put a replacement in its places. A class is made with what stands there."""
+    """Put a replacement in its places. A class is called with what it replaces."""
     if isinstance(replacement, type):
         replacement = replacement(find(places[0]))
     for place in places:

@@ -1,4 +1,4 @@
-"""What dbt writes, in less time: events, logs, artifacts."""
+"""Faster versions of what writes events, logs and artifacts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write_line(self: Any, msg: Any) -> None:
     line = self.create_line(msg)
     try:
         _append(log.handlers, f"{line}\n")
-    except Exception:  # noqa: BLE001  # logging says so where it does
+    except Exception:  # noqa: BLE001  # logging reports it as usual
         events.send_to_logger(log, level, line)
 
 

@@ -110,7 +110,7 @@ def prepare(adapters: Sequence[str]) -> Iterator[None]:
 
 
 def _compile(manifest: Any) -> Iterator[None]:
-    # What dbt compiles of macros and nodes it keeps by their text, and of classes for good.
+    # dbt keeps what it compiles: of macros and nodes by their text, of classes for good.
     yield
     kinds = {type(n): n for n in (*manifest.nodes.values(), *manifest.macros.values())}
     for node in kinds.values():

@@ -33,7 +33,7 @@ from .preparing import Memory, prepare
 
 _THREADS = Path("/proc/self/task")
 _PARENT_CHECK = 1.0
-_GARBAGE = 50_000  # objects that dbt makes before they are looked through: 700 are half a node
+_GARBAGE = 50_000  # new objects before a collection: Python's 700 are half a node
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,7 +51,7 @@ class RecordedEnviron(type(os.environ)):  # type: ignore[misc]
         return bool(super().__contains__(key))
 
     def items(self) -> Any:
-        """Return what there is, unrecorded: who reads it all wants some by their prefix."""
+        """Return all, unrecorded: code that reads all of them looks for a prefix."""
         return {self.decodekey(k): self.decodevalue(v) for k, v in self._data.items()}.items()
 
 
