@@ -11,7 +11,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.slack import send_slack_message
 
 from dlt_dbt_cloud._io import IO, logger
-from dlt_dbt_cloud._report.messages import annotations, slack_text, write_summary
+from dlt_dbt_cloud._report.notices import annotations, slack_text, write_summary
 from dlt_dbt_cloud._values import int_of
 from dlt_dbt_cloud._values.load import Load
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration

@@ -26,7 +26,7 @@ from dlt_dbt_cloud._values import int_of, list_of, str_of
 from dlt_dbt_cloud.client import DBTCloudClientV2
 from dlt_dbt_cloud.exceptions import DBTCloudException
 from dlt_dbt_cloud.run import DBTCloudRun
-from dlt_dbt_cloud.run.reading import outcome
+from dlt_dbt_cloud.run.wording import outcome
 
 MAX_CAUSE: Final = 50
 """Characters of a cause that the table of runs shows at most."""

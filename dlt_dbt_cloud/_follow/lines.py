@@ -11,7 +11,7 @@ from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._values import clock, list_of
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
 from dlt_dbt_cloud.run.log import logged_nodes
-from dlt_dbt_cloud.run.reading import outcome
+from dlt_dbt_cloud.run.wording import outcome
 
 HEARTBEAT: Final = 60.0
 """Seconds after which there is a line though nothing has changed."""

@@ -12,7 +12,7 @@ from dlt_dbt_cloud._follow.screen import LogScreen, Notebook
 from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud._start.order import Order
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
-from dlt_dbt_cloud.run.reading import outcome
+from dlt_dbt_cloud.run.wording import outcome
 
 
 class Watch:

@@ -13,7 +13,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudRunOutcomeUnknownException,
     DBTCloudRunTimedOutException,
 )
-from dlt_dbt_cloud.run import reading
+from dlt_dbt_cloud.run import wording
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields
 from dlt_dbt_cloud.run.html import fragment, fragment_of_many, page
 from dlt_dbt_cloud.run.log import DBTCloudRunError
@@ -110,7 +110,7 @@ class DBTCloudRun(RunFields):
     @property
     def summary(self) -> str:
         """What happened and why, in a line."""
-        parts = [reading.headline(self), "" if self.is_success else reading.reason(self)]
+        parts = [wording.headline(self), "" if self.is_success else wording.reason(self)]
         return f"{'. '.join(part.rstrip('.') for part in parts if part)}. {self.url}".rstrip()
 
     def to_html(self) -> str:
@@ -140,7 +140,7 @@ class DBTCloudRun(RunFields):
         return "\n".join(text_of(self))
 
     def __repr__(self) -> str:
-        return f"<{reading.headline(self)}>"
+        return f"<{wording.headline(self)}>"
 
     def _repr_html_(self) -> str:
         """Returns the table that a notebook shows."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from dlt_dbt_cloud._values import clock, seconds
-from dlt_dbt_cloud.run import reading
+from dlt_dbt_cloud.run import wording
 from dlt_dbt_cloud.run.elements import Html, bar, el, join, link, pill, table
 from dlt_dbt_cloud.run.fields import LoadedTables, RunFields, step_name
 from dlt_dbt_cloud.run.log import DBTCloudRunError, logged_nodes, shortened, text_of_log
@@ -35,9 +35,9 @@ def fragment(run: RunFields) -> Html:
     """Returns the table for a notebook: bounded, whatever the run."""
     parts = [
         _style(),
-        el("p", el("strong", reading.title(run)), " ", *_outcome(run)),
+        el("p", el("strong", wording.title(run)), " ", *_outcome(run)),
         *_notes(run),
-        *_causes(run, reading.MAX_NODES),
+        *_causes(run, wording.MAX_NODES),
         _steps(run),
         *_slowest(run),
         *_link(run),
@@ -47,13 +47,13 @@ def fragment(run: RunFields) -> Html:
 
 def fragment_of_many(runs: Sequence[RunFields]) -> Html:
     """Returns the table of runs for a notebook: those in trouble or in progress first."""
-    first = sorted(runs, key=lambda run: TONE_ORDER.index(reading.tone(run)))
+    first = sorted(runs, key=lambda run: TONE_ORDER.index(wording.tone(run)))
     rows = (
-        (link(reading.title(it), it.url), _status(it), reading.times(it), reading.reason(it))
+        (link(wording.title(it), it.url), _status(it), wording.times(it), wording.reason(it))
         for it in first[:MAX_RUNS]
     )
     shown = table("Runs", ("Run", "Status", "Time", ""), rows)
-    return el("div", _style(), shown, el("p", reading.more(runs, MAX_RUNS)), class_="dbt-run")
+    return el("div", _style(), shown, el("p", wording.more(runs, MAX_RUNS)), class_="dbt-run")
 
 
 def page(run: RunFields) -> str:
@@ -63,7 +63,7 @@ def page(run: RunFields) -> str:
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", f"{reading.outcome(run)}: {reading.title(run)}"),
+        el("title", f"{wording.outcome(run)}: {wording.title(run)}"),
         _style(),
     )
     main = el("main", *body(run), class_="dbt-run")
@@ -79,7 +79,7 @@ def body(run: RunFields, *, has_link: bool = True) -> Iterator[Html]:
     """
     tests = [node for node in run.nodes if node.resource_type == "test"]
     others = [node for node in run.nodes if node.resource_type != "test"]
-    yield el("h1", reading.title(run))
+    yield el("h1", wording.title(run))
     yield el("p", *_outcome(run), class_="outcome", role="status", id="outcome")
     yield from _notes(run)
     yield from _link(run) if has_link else ()
@@ -108,19 +108,19 @@ def _id_of(title: str) -> str:
 
 
 def _status(run: RunFields) -> Html:
-    return pill(reading.outcome(run), reading.tone(run))
+    return pill(wording.outcome(run), wording.tone(run))
 
 
 def _outcome(run: RunFields) -> Iterator[Html]:
     yield _status(run)
-    if times := reading.times(run):
+    if times := wording.times(run):
         yield join([f" {times}"])
-    if counted := reading.counted(run):
+    if counted := wording.counted(run):
         yield el("span", f" {counted}", class_="counts")
 
 
 def _notes(run: RunFields) -> Iterator[Html]:
-    return (el("p", note, class_="note") for note in reading.notes(run))
+    return (el("p", note, class_="note") for note in wording.notes(run))
 
 
 def _link(run: RunFields) -> Iterator[Html]:
@@ -144,13 +144,13 @@ def _error(error: DBTCloudRunError) -> Html:
 def _details(nodes: Sequence[DBTCloudNode], tone: str, shown: int) -> Iterator[Html]:
     for place, node in enumerate(nodes[:shown]):
         title = [pill(node.status, tone), " ", el("strong", node.name), " ", node.place]
-        lines = reading.details(shortened(node.message, 2000))
+        lines = wording.details(shortened(node.message, 2000))
         message = _pre("\n".join(lines) or "No message.")
         compiled = f"Compiled code: {node.compiled_path}"
         note = [el("p", compiled, class_="note")] if node.compiled_path else []
-        is_open = tone == "bad" and place < reading.MAX_NODES
+        is_open = tone == "bad" and place < wording.MAX_NODES
         yield el("details", el("summary", *title), message, *note, open=is_open)
-    if rest := reading.more(nodes, shown):
+    if rest := wording.more(nodes, shown):
         yield el("p", rest)
 
 
@@ -159,7 +159,7 @@ def _pre(text: str) -> Html:
 
 
 def _steps(run: RunFields) -> Html:
-    steps = reading.steps(run)
+    steps = wording.steps(run)
     times = [seconds(step.duration) for step in steps]
     longest = max(times, default=0.0) or 1.0
     rows = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dlt_dbt_cloud._values import str_of
-from dlt_dbt_cloud.run import reading
+from dlt_dbt_cloud.run import wording
 from dlt_dbt_cloud.run.fields import RunFields
 from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
@@ -20,15 +20,15 @@ def markdown_of(run: RunFields) -> str:
 
 
 def _lines(run: RunFields) -> Iterator[str]:
-    title = _link(reading.title(run), run.url)
-    yield f"### {MARKS[reading.tone(run)]} {title}: {escaped(reading.outcome(run))}"
-    told = [reading.times(run), reading.counted(run), *reading.notes(run)]
+    title = _link(wording.title(run), run.url)
+    yield f"### {MARKS[wording.tone(run)]} {title}: {escaped(wording.outcome(run))}"
+    told = [wording.times(run), wording.counted(run), *wording.notes(run)]
     yield from (line for text in told if text for line in ("", escaped(text)))
     for error in run.errors:
         yield from _error(error)
     yield from _nodes("❌", run.failed_nodes)
     yield from _nodes("⚠️", run.warned_nodes)
-    steps = reading.steps(run)
+    steps = wording.steps(run)
     if steps:
         yield from ("", "| Step | Status | Time |", "| --- | --- | --- |")
     for step in steps:
@@ -47,18 +47,18 @@ def _error(error: DBTCloudRunError) -> Iterator[str]:
 
 
 def _nodes(mark: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
-    for node in nodes[: reading.MAX_NODES]:
+    for node in nodes[: wording.MAX_NODES]:
         place = f" `{_code(node.place)}`" if node.place else ""
         yield from ("", f"{mark} **{escaped(node.name)}** ({escaped(node.status)}){place}")
         if message := shortened(node.message):
             yield from ("", *_block(message))
-    if rest := reading.more(nodes):
+    if rest := wording.more(nodes):
         yield from ("", rest)
 
 
 def _block(text: str) -> Iterator[str]:
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`+", text)), 3)
-    yield from (f"{fence}text", *reading.details(text), fence)
+    yield from (f"{fence}text", *wording.details(text), fence)
 
 
 def escaped(text: str) -> str:

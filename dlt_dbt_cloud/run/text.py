@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dlt_dbt_cloud.run import reading
+from dlt_dbt_cloud.run import wording
 from dlt_dbt_cloud.run.fields import RunFields
 from dlt_dbt_cloud.run.log import DBTCloudRunError, shortened
 from dlt_dbt_cloud.run.node import DBTCloudNode
@@ -10,11 +10,11 @@ from dlt_dbt_cloud.run.node import DBTCloudNode
 
 def text_of(run: RunFields) -> Iterator[str]:
     """Yields the lines about a run."""
-    steps, errors = reading.steps(run), run.errors
-    yield reading.headline(run)
-    yield from reading.notes(run)
+    steps, errors = wording.steps(run), run.errors
+    yield wording.headline(run)
+    yield from wording.notes(run)
     yield from (f"  {step.name}: {step.status}, {step.duration}" for step in steps)
-    if counted := reading.counted(run):
+    if counted := wording.counted(run):
         yield f"Nodes: {counted}"
     for error in errors:
         yield from _error(error)
@@ -39,13 +39,13 @@ def _error(error: DBTCloudRunError) -> Iterator[str]:
 def _nodes(title: str, nodes: Sequence[DBTCloudNode]) -> Iterator[str]:
     if nodes:
         yield f"{title}: {len(nodes)} node(s)"
-    for node in nodes[: reading.MAX_NODES]:
+    for node in nodes[: wording.MAX_NODES]:
         place = f", {node.place}" if node.place else ""
         yield f"  {node.unique_id} ({node.status}{place})"
         yield from _indented(shortened(node.message).splitlines())
         if node.compiled_path:
             yield f"    compiled: {node.compiled_path}"
-    if rest := reading.more(nodes):
+    if rest := wording.more(nodes):
         yield f"  {rest}"
 
 

@@ -20,7 +20,7 @@ from dlt_dbt_cloud._follow.screen import CLEAR, CollectorScreen, LogScreen, Note
 from dlt_dbt_cloud._follow.watch import Watch
 from dlt_dbt_cloud._io import logger, run
 from dlt_dbt_cloud.run import DBTCloudRun, UsualTimes
-from tests.report.test_reading import mixed_run
+from tests.report.test_wording import mixed_run
 from tests.utils import ACCOUNT, RUN_ID, JumpingIO, PlayedJob, answer_trigger, sample
 
 USUAL = UsualTimes(queued=4, ran=110, spread=5)

@@ -10,7 +10,7 @@ import requests
 
 from dlt_dbt_cloud import DBTCloudRun, run_dbt_cloud_job
 from dlt_dbt_cloud.local import LocalDBTCloud
-from tests.report.test_reading import large_run
+from tests.report.test_wording import large_run
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 

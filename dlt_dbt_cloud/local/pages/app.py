@@ -19,7 +19,7 @@ from dlt_dbt_cloud._io import Blocking
 from dlt_dbt_cloud._io import run as run_program
 from dlt_dbt_cloud._report import RELATED, read_nodes
 from dlt_dbt_cloud.exceptions import DBTCloudHTTPException
-from dlt_dbt_cloud.run import DBTCloudRun, reading
+from dlt_dbt_cloud.run import DBTCloudRun, wording
 from dlt_dbt_cloud.run.html import STYLE_SHEET, body
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Pages:
     def index(self) -> str:
         """Shows the jobs and the last runs."""
         jobs, runs = self._api.jobs(), list(self._api.runs())
-        return self._page("index.html", jobs=jobs, runs=runs, reading=reading, is_live=True)
+        return self._page("index.html", jobs=jobs, runs=runs, wording=wording, is_live=True)
 
     def run(self, _account: int, _project: int, run_id: int) -> str:
         """Shows a run."""

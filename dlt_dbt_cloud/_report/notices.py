@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from dlt_dbt_cloud.run import DBTCloudRun, reading
+from dlt_dbt_cloud.run import DBTCloudRun, wording
 from dlt_dbt_cloud.run.log import shortened
 
 MAX_ANNOTATIONS: Final = 10
@@ -41,13 +41,13 @@ def write_summary(run: DBTCloudRun, environment: Mapping[str, str] = os.environ)
 
 def slack_text(run: DBTCloudRun) -> str:
     """Returns a short message about a run: its link, and what failed first."""
-    title = escape(reading.title(run), quote=False)
+    title = escape(wording.title(run), quote=False)
     title = f"<{run.url}|{title}>" if run.url else title
     failures = [(error.kind, error.message) for error in run.errors]
-    failures += [(it.name, it.message) for it in run.failed_nodes[: reading.MAX_NODES]]
-    told = [f"*{reading.outcome(run)}*", *reading.notes(run)]
-    told += [f"• *{name}* {reading.gist(message)}" for name, message in failures]
-    text = escape("\n".join(filter(None, [*told, reading.more(run.failed_nodes)])), quote=False)
+    failures += [(it.name, it.message) for it in run.failed_nodes[: wording.MAX_NODES]]
+    told = [f"*{wording.outcome(run)}*", *wording.notes(run)]
+    told += [f"• *{name}* {wording.gist(message)}" for name, message in failures]
+    text = escape("\n".join(filter(None, [*told, wording.more(run.failed_nodes)])), quote=False)
     return f"{title}: {text}"
 
 

@@ -1,4 +1,4 @@
-"""The one reading of a run, and what its three renderers make of it."""
+"""The words about a run, and what its three renderers make of them."""
 
 import html
 import json

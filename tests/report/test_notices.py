@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlt_dbt_cloud import DBTCloudRun, InvalidCredentialsException
-from dlt_dbt_cloud._report.messages import annotations, slack_text, write_summary
-from tests.report.test_reading import failed_before, large_run, mixed_run
+from dlt_dbt_cloud._report.notices import annotations, slack_text, write_summary
+from tests.report.test_wording import failed_before, large_run, mixed_run
 from tests.utils import ACCOUNT, JOB_ID, RUN_ID, answer_trigger, sample
 
 ACTIONS = {"GITHUB_ACTIONS": "true"}
