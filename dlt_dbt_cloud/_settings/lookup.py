@@ -26,7 +26,7 @@ from dlt.common.typing import ConfigValueSentinel
 SECTION: Final = known_sections.DBT_CLOUD
 
 ALTERNATIVES: Final = (("job_id", "job_name"), ("git_sha", "git_branch"))
-"""Settings that exclude each other: the one in the first layer wins, in one layer the first."""
+"""Settings that exclude each other: the first layer with one of them wins, in it the first."""
 
 
 class Place(NamedTuple):
