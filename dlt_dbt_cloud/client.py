@@ -87,12 +87,12 @@ class DBTCloudClientV2:
         return self._transport.send("POST", endpoint, json=json_body)
 
     def post_run(self, job_id: int | str, body: Mapping[str, Any]) -> DBTCloudRun:
-        """Creates a run of a job, in one request. Prefer `trigger_run`, which creates only one."""
+        """Creates a run, in one request. If the answer is lost, only `trigger_run` finds it."""
         path = self._account_path(f"jobs/{required_id('job_id', job_id)}/run/")
         return _run(path, self._transport.send("POST", path, json=body)["data"])
 
     def post_retry(self, run_id: int | str) -> DBTCloudRun:
-        """Continues a failed run in a new one. Prefer `retry_run`, which creates only one."""
+        """Continues a failed run, in one request. Prefer `retry_run`: see `post_run`."""
         path = self._run_path(run_id, "retry/")
         return _run(path, self._transport.send("POST", path)["data"])
 

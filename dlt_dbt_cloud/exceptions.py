@@ -7,7 +7,7 @@ DBTCloudException
 ├── DBTCloudCheckException                  a check has found problems
 ├── DBTCloudAPIException                    one request got no usable answer
 │   ├── DBTCloudHTTPException               ... it got an error status (a requests.HTTPError)
-│   ├── DBTCloudConnectionException         ... it got none (a requests.ConnectionError)
+│   ├── DBTCloudConnectionException         ... it got no answer (a requests.ConnectionError)
 │   └── DBTCloudResponseException           ... it got something else than the API's JSON
 ├── DBTCloudTriggerException                a trigger led to no run that can be followed
 │   ├── DBTCloudNotTriggeredException       ... and certainly created none
@@ -20,7 +20,7 @@ DBTCloudException
 └── DBTCloudRunException                    a run finished, but did not succeed
     ├── DBTCloudRunFailedException          ... a step failed
     ├── DBTCloudRunCancelledException       ... a person or dbt Cloud cancelled it
-    ├── DBTCloudRunTimedOutException        ... it exceeded the job's own timeout
+    ├── DBTCloudRunTimedOutException        ... it exceeded its timeout
     └── DBTCloudRunOutcomeUnknownException  ... with a status that this version does not know
 ```
 """
@@ -219,7 +219,7 @@ class DBTCloudRunCancelledException(DBTCloudRunException):
 
 
 class DBTCloudRunTimedOutException(DBTCloudRunException):
-    """The run exceeded the timeout of the job, and dbt Cloud ended it."""
+    """The run exceeded its timeout, or dbt Cloud's own limit, and dbt Cloud ended it."""
 
 
 class DBTCloudRunOutcomeUnknownException(DBTCloudRunException):

@@ -77,9 +77,9 @@ def run_dbt_cloud_job(
         run_key: Names the piece of work: calls with the same key and job share one run, as those
             with the same load do. `auto` takes the name from the orchestrator.
         run_key_window: Maximum age of a run with the same `run_key`, in seconds.
-        pipeline: The job runs for the last load of this pipeline, which is looked up in the
-            destination if another process has loaded. Its section of the settings wins, and its
-            `progress=` shows the wait.
+        pipeline: The job runs for the last load in this pipeline's local trace, or else for the
+            last in its destination. Its section of the settings wins, and its `progress=` shows the
+            wait.
         progress: `off` for a silent wait. By default the pipeline's `progress=` shows the wait, or
             else one line that updates in a terminal, and a few lines elsewhere.
         logs: Whether the log of each step is shown as it is written.
@@ -102,6 +102,7 @@ def run_dbt_cloud_job(
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
         DBTCloudNotTriggeredException: The API stayed unavailable, and certainly created no run.
         DBTCloudRunKeyException: A run with the same `run_key` has other overrides.
+        DBTCloudAPIException: The host is wrong, or the job could not be looked up by its name.
         DBTCloudTriggerOutcomeUnknownException: The API may have created a run.
         DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
         DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
@@ -148,6 +149,7 @@ def get_dbt_cloud_run_status(
     Raises:
         InvalidCredentialsException: A setting is missing or malformed. Nothing was sent.
         DBTCloudHTTPException: The API refused, see its message. It is a `requests.HTTPError`.
+        DBTCloudAPIException: The run could not be read at all.
         DBTCloudWaitTimeoutException: The run did not finish within `wait_timeout`.
         DBTCloudRunUnreachableException: The API stayed unavailable while the run was in progress.
         DBTCloudStoppedException: `stop` was set.
@@ -208,10 +210,10 @@ def check_dbt_cloud_job(
 ) -> "DBTCloudCheck":
     """Checks settings, host, token, account and job, and triggers nothing.
 
-    Problems with host, token, account and job are reported together, each with what to do. The
-    checks of the API stop at the first failure. To find out whether the token may run jobs, dbt
-    Cloud is asked to cancel a run that has finished. The report also has the job's environment and
-    steps, the runs ahead in its queue, and its usual time.
+    Missing and malformed settings of host, token, account and job are reported together, each with
+    what to do. The requests to the API stop at the first failure. To find out whether the token may
+    run jobs, dbt Cloud is asked to cancel a run that has finished. The report also has the job's
+    environment and steps, the runs ahead in its queue, and its usual time.
 
     Args:
         credentials: Settings that win over what dlt's providers have.

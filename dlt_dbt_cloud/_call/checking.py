@@ -49,9 +49,9 @@ async def check_job(
     Args:
         settings: What was passed, as `resolve_dbt_cloud_configuration` takes it.
         pipeline_name: Pipeline whose section wins over `[dbt_cloud]`.
-        io: The world, for tests that must not wait.
+        io: Clock, sleep and calls, which tests replace.
     """
-    given = {"outage_timeout": 0, **settings}
+    given = {"outage_timeout": 0, **settings}  # whoever checks does not want to wait
     try:
         config = _resolved(given, pipeline_name)
     except InvalidCredentialsException:

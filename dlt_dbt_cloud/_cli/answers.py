@@ -13,6 +13,7 @@ from dlt_dbt_cloud.exceptions import (
     DBTCloudAPIException,
     DBTCloudException,
     DBTCloudHTTPException,
+    DBTCloudRunKeyException,
     DBTCloudRunUnreachableException,
     DBTCloudTriggerException,
     DBTCloudWaitTimeoutException,
@@ -58,7 +59,8 @@ def exit_code_of(error: Exception) -> ExitCode:
     """Returns the exit code of a command that failed."""
     if isinstance(error, DBTCloudWaitTimeoutException):
         return ExitCode.TIMED_OUT
-    if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
+    is_refused = isinstance(error, DBTCloudHTTPException) and not error.is_transient
+    if is_refused or isinstance(error, DBTCloudRunKeyException):
         return ExitCode.USAGE
     is_about_the_api = isinstance(
         error, DBTCloudAPIException | DBTCloudTriggerException | DBTCloudRunUnreachableException

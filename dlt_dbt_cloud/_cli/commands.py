@@ -21,6 +21,8 @@ from dlt_dbt_cloud._follow.logs import StepLogs
 from dlt_dbt_cloud._follow.screen import Screen
 from dlt_dbt_cloud._io import IO
 from dlt_dbt_cloud._io import run as run_program
+from dlt_dbt_cloud._io.retry import RetryPolicy
+from dlt_dbt_cloud._io.retry import retry as retried
 from dlt_dbt_cloud._report import report as read_report
 from dlt_dbt_cloud._values import int_of, list_of, str_of
 from dlt_dbt_cloud.client import DBTCloudClientV2
@@ -52,7 +54,8 @@ def status(args: argparse.Namespace, io: IO | None) -> Answer:
 def cancel(args: argparse.Namespace, io: IO | None) -> Answer:
     """Cancels a run."""
     io, api, config = world(args, io)
-    run = run_program(io.call(api.cancel_run, run_id_of(config)))
+    policy = RetryPolicy(config.outage_timeout)
+    run = run_program(retried(io, policy, api.cancel_run, run_id_of(config)))
     has_finished = run.is_complete and not run.is_cancelled
     text = f"{run}\nThere is nothing to cancel." if has_finished else str(run)
     return Answer(ExitCode.FAILED if has_finished else ExitCode.SUCCEEDED, run, text)

@@ -20,7 +20,8 @@ from dlt_dbt_cloud._io import IO, logger
 from dlt_dbt_cloud.configuration import TRIGGER_FIELDS, DBTCloudConfiguration, setting_docs
 from dlt_dbt_cloud.exceptions import DBTCloudException, DBTCloudWaitException
 
-CONNECTION: Final = ("account_id", "base_api_url", "outage_timeout")
+ACCOUNT: Final = ("account_id", "base_api_url")
+CONNECTION: Final = (*ACCOUNT, "outage_timeout")
 JOB: Final = ("project_id", "environment_id")
 WAIT: Final = ("wait_seconds", "wait_timeout")
 WATCH: Final = ("progress", "logs")
@@ -44,11 +45,12 @@ class Command(NamedTuple):
     subject: str
     settings: tuple[str, ...] = ()
     waits: bool = False
+    connection: tuple[str, ...] = CONNECTION
 
 
 COMMANDS: Final = {
-    "init": Command(setup.init, "job"),
-    "check": Command(setup.check, "job", JOB),
+    "init": Command(setup.init, "job", connection=ACCOUNT),
+    "check": Command(setup.check, "job", JOB, connection=ACCOUNT),
     "jobs": Command(commands.jobs, "", JOB),
     "run": Command(commands.run, "job", OF_A_RUN, waits=True),
     "status": Command(commands.status, "run", (*WAIT, *WATCH), waits=True),
@@ -166,13 +168,13 @@ def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str
     elif command.subject:
         parser.add_argument("run_id", nargs="?", metavar="run", help="Id of the run.")
     parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
-    parser.add_argument(
-        "--pipeline-name", metavar="NAME", help="Pipeline whose section of the settings wins."
-    )
+    if command.function is not setup.init:  # it reads no settings
+        doc = "Pipeline whose section `[<name>.dbt_cloud]` wins over `[dbt_cloud]`."
+        parser.add_argument("--pipeline-name", metavar="NAME", help=doc)
     if command.waits:
         _add_setting(parser, "wait_for_outcome", docs, option="--wait")
     groups = {
-        "connection": CONNECTION,
+        "connection": command.connection,
         "settings": [name for name in command.settings if name not in TRIGGER_FIELDS],
         "overrides": [name for name in command.settings if name in TRIGGER_FIELDS],
     }

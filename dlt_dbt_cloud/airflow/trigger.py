@@ -33,7 +33,7 @@ OF_A_WAIT: Final = (
 
 
 class DBTCloudRunTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not always installed
-    """Waits for a run. Airflow may restart a trigger elsewhere: its arguments hold all it needs.
+    """Waits for a run. Airflow may restart it elsewhere: its arguments hold all but the token.
 
     Args:
         run_id: The run.

@@ -131,10 +131,10 @@ class ScriptedJob:
         status_message: The `status_message` of a finished run.
         steps: The commands of the job, shown as the steps of a run that has started.
         logs: What the last step of a run logs.
-        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. They belong
-            to the last step. Other steps, and by default all, get a `run_results.json` without
-            results. With `{}` a run has none (`data: null`), and a client that explains a failure
-            waits some seconds for them.
+        artifacts: The artifacts of a finished run, by path: text, bytes, or JSON. They belong to
+            the last step. All other steps get a `run_results.json` without results; by default the
+            last step does too. With `{}` a run has none (`data: null`), and a client that explains
+            a failure waits some seconds for them.
         retry_not_supported_reason: Why a failed run can't be retried, None if it can.
         timeout_seconds: What the job shows as its timeout. It has no effect: a script times out by
             its `statuses` and `status_message`.

@@ -51,7 +51,7 @@ class LocalDBTCloud:
             needs a `plain_http_host`.
         plain_http_host: The name by which other machines reach it. They send the token over plain
             HTTP: anyone on the network path can read it and run the jobs. This package's client
-            does so only with the same name in `DBT_CLOUD_PLAIN_HTTP_HOST`.
+                sends it only if `DBT_CLOUD_PLAIN_HTTP_HOST` has the same name.
         port: Where to listen, 0 for any free port.
         api_token: The token that clients must send, by default a random one.
         runs_dir: Where runs keep their logs and artifacts, by default a temporary folder that is
@@ -178,10 +178,10 @@ class LocalDBTCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables with the first job's settings, and one that overrides all others.
+        """The first job's settings as `DBT_CLOUD__...`, and `LOCAL_DBT_CLOUD`, which wins over all.
 
         A process with these variables reaches no other dbt Cloud through this package, whatever its
-        files say. Other clients find the variables of the settings.
+        files say. Other clients can read the `DBT_CLOUD__...` variables.
         """
         settings = self.settings()
         variables = {f"DBT_CLOUD__{name.upper()}": value for name, value in settings.items()}

@@ -219,7 +219,7 @@ class RunFields(dict[str, Any]):
 
     @property
     def errors(self) -> tuple[DBTCloudRunError, ...]:
-        """Why steps failed before their first node. dbt Cloud's own message if no step did."""
+        """Why steps failed before their first node. dbt Cloud's own message if no step failed."""
         if not self.is_error or self.failed_nodes:
             return ()
         if self.failed_steps:

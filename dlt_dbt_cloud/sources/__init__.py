@@ -70,8 +70,8 @@ def dbt_cloud_source(
 
     With `run` it loads this one, right after the job, failed or not. Without it, it loads all runs
     that have finished since the last load. Rows are merged by primary key, so none is there twice.
-    A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes 40
-    pages of 25 runs, or of 100 if neither steps nor nodes are selected.
+    A long history can be loaded in parts: `source.dbt_cloud_runs.add_limit(40)` takes 40 pages of
+    25 runs, or of 100 if only the tables of runs and their loads are selected.
 
     If the API refuses some details of a run, the rest is loaded, and `load_error` of its row says
     what is missing. Later loads of the history read such runs again, for some hours.
@@ -79,8 +79,8 @@ def dbt_cloud_source(
     Args:
         run: A run, as `run_dbt_cloud_job` returns it.
         credentials: Settings that win over what dlt's providers have in `[dbt_cloud]`.
-        job_id: The job whose runs are loaded, by default the configured one, also by `job_name`.
-            If no job is configured, the runs of all jobs of the account are loaded.
+        job_id: The job whose runs are loaded, by default the one that `job_id` or `job_name`
+            configures. If no job is configured, the runs of all jobs of the account are loaded.
         load_info: The load that `run` transforms, as `run_dbt_cloud_job` takes it. Pass it if the
             cause of the run does not name the load: the cause is your own or was cut, or the run
             was triggered for another load.

@@ -13,7 +13,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEADER: Final = "| | dlt's helper | this library |"
 CASES: Final = {
     "new job, 15 s": "delay in noticing the end of a run of 15 s, on average",
-    "usually 10 min": "the same, for a job that usually takes 10 min",
+    "usually 10 min": "delay in noticing the end of a usual run of a job of 10 min",
     "usually 10 min, ends in the first 7": "delay if a run of that job ends in the first 7 min",
     "usually 10 min, takes 15 to 20": "delay if a run of that job takes 15 to 20 min",
 }

@@ -21,7 +21,7 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.plugins import PluginContext
 from dlt.common.runtime import signals
 
-from dlt_dbt_cloud import DBTCloudConfiguration
+from dlt_dbt_cloud import DBTCloudConfiguration, DBTCloudRunKeyException
 from dlt_dbt_cloud.__main__ import main
 from dlt_dbt_cloud._cli import answers as commands
 from dlt_dbt_cloud._cli import parser as cli
@@ -284,6 +284,12 @@ def test_an_api_that_is_down_is_5(shell: Shell, api: responses.RequestsMock) -> 
     assert shell.json["error"]["type"] == "DBTCloudTriggerOutcomeUnknownException"
 
 
+def test_a_key_with_other_overrides_is_2() -> None:
+    """A key that has a run with other overrides is a wrong call: the outcome is known."""
+    error = DBTCloudRunKeyException("", job_id=JOB_ID, mark="", url="")
+    assert commands.exit_code_of(error) is commands.ExitCode.USAGE
+
+
 def test_a_run_that_can_not_be_looked_at_is_5(
     shell: Shell, triggered: responses.RequestsMock
 ) -> None:
@@ -345,6 +351,13 @@ def test_cancel_prints_the_run(shell: Shell, api: responses.RequestsMock) -> Non
     api.post(f"{RUN_URL}cancel/", json=sample_run("run_cancelled_by_user", id=RUN_ID))
     assert shell("cancel") == 0
     assert "Cancelled" in shell.out
+
+
+def test_cancel_is_retried(shell: Shell, api: responses.RequestsMock) -> None:
+    """While the API is unavailable, `cancel` tries again: a second one does no harm."""
+    api.post(f"{RUN_URL}cancel/", status=503)
+    api.post(f"{RUN_URL}cancel/", json=sample_run("run_cancelled_by_user", id=RUN_ID))
+    assert shell("cancel") == 0
 
 
 def test_a_run_that_has_ended_is_not_cancelled(shell: Shell, api: responses.RequestsMock) -> None:
@@ -418,10 +431,13 @@ def test_check_names_the_malformed_setting(shell: Shell, monkeypatch: pytest.Mon
     assert findings(shell) == {"host": False, "token": None, "account": None, "job": None}
 
 
-def test_a_malformed_setting_that_check_has_no_line_for_is_2(shell: Shell) -> None:
+def test_a_malformed_setting_that_check_has_no_line_for_is_2(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other settings are validated too."""
-    assert shell("check", "--outage-timeout", "-1") == 2
-    assert "`outage_timeout`" in shell.err
+    monkeypatch.setenv("DBT_CLOUD__WAIT_SECONDS", "-1")
+    assert shell("check") == 2
+    assert "`wait_seconds`" in shell.err
 
 
 @pytest.mark.parametrize(
