@@ -58,7 +58,7 @@ def end_with(error: BaseException, text: str) -> None:
     """Ends the log and the exception with a text: in its message if it is ours, else in a note."""
     logger.warning("%s", text)
     if isinstance(error, DBTCloudWaitException | DBTCloudStoppedException):
-        error.args = (f"{error} {text}",)
+        error.args = (f"{error}\n{text}",)
     elif isinstance(error, DBTCloudException):
         pass  # it is about a request or a finished run
     elif sys.version_info >= (3, 11):
