@@ -89,8 +89,9 @@ def _answer(args: argparse.Namespace, io: IO | None) -> Answer:
 
 def _answer_to(error: BaseException, exit_code: int) -> Answer:
     text = typed(str(error).strip() or type(error).__name__)
+    is_wait = isinstance(error, DBTCloudWaitException)
     if exit_code < ExitCode.SIGNALLED:  # else the last line says where the run is
-        logger.error("%s", text)
+        logger.error("%s", text.splitlines()[0] if is_wait else text)  # the rest was logged
     if exit_code == ExitCode.UNKNOWN:
         logger.error("To check host, token and account: dlt dbt-cloud check")
     data: dict[str, Any] = {"error": {"type": type(error).__name__, "message": text}}
