@@ -33,7 +33,7 @@ PAYMENTS = [
     {"id": 1, "customer": "Ada", "amount": "19.90"},
     {"id": 2, "customer": "Grace", "amount": "12,50"},
 ]
-duckdb = dlt.destinations.duckdb("../recovery.duckdb")
+duckdb = dlt.destinations.duckdb("recovery.duckdb")
 pipeline = dlt.pipeline("recovery", destination=duckdb, dataset_name="shop")
 load_info = pipeline.run(PAYMENTS, table_name="payments")
 run = run_dbt_cloud_job(load_info=load_info)
