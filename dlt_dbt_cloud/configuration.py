@@ -61,7 +61,7 @@ def resolve_dbt_cloud_configuration(
         credentials: A `DBTCloudConfiguration` whose fields win over all that dlt's providers have.
             dlt's `dlt.secrets.value` or None leave all fields to the providers.
         pipeline_name: Pipeline whose section wins over `[dbt_cloud]`, by default the active one.
-        requires: Settings that must be there, beside the token. `job_name` may stand for `job_id`.
+        requires: Settings that must be there, besides the token. `job_name` may stand for `job_id`.
         arguments: Settings that win over `credentials`. None means not given.
 
     Raises:
@@ -89,7 +89,7 @@ def resolve_dbt_cloud_configuration(
 
 
 def _sections(pipeline_name: str | None) -> Iterator[Layer]:
-    """Yields the settings of each place, and warns of those that do not exist."""
+    """Yields the settings of each place, and warns of unknown ones."""
     fields = DBTCloudConfiguration.get_resolvable_fields()
     for place in places(pipeline_name):
         for name in place.names():
@@ -167,7 +167,7 @@ def with_dbt_cloud_configuration(
 
     Args:
         function: The function.
-        requires: Settings that must be there, beside the token.
+        requires: Settings that must be there, besides the token.
     """
     if function is None:
         return functools.partial(with_dbt_cloud_configuration, requires=requires)
@@ -195,7 +195,7 @@ def with_dbt_cloud_configuration(
 
 
 def _check_keywords(function: str, parameters: Collection[str], keywords: Iterable[str]) -> None:
-    """Raises a `TypeError` with the nearest name for a keyword argument that there is not."""
+    """Raises a `TypeError` with the nearest name for an unknown keyword argument."""
     known = {*parameters, *(TRIGGER_FIELDS if OVERRIDES in parameters else ())} - {OVERRIDES}
     for name in keywords:
         if name not in known:

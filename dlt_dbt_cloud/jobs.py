@@ -109,7 +109,7 @@ def run_dbt_cloud_job(
         DBTCloudStoppedException: `stop` was set.
         DBTCloudRunException: With `raise_on_failure`, the run did not succeed.
     """
-    del overrides  # they have come back in the credentials
+    del overrides  # the decorator has put them into the credentials
     from dlt_dbt_cloud._call import run_job  # noqa: PLC0415  # see the module
     from dlt_dbt_cloud._call.execute import execute  # noqa: PLC0415
 
@@ -129,7 +129,7 @@ def get_dbt_cloud_run_status(
     logs: bool = DBTCloudConfiguration.logs,
     stop: threading.Event | None = None,
 ) -> "DBTCloudRun":
-    """Returns a run, by default when it has finished: reattaches to a run in progress.
+    """Reattaches to a run, and returns it, by default when it has finished.
 
     Args:
         credentials: Settings that win over what dlt's providers have.

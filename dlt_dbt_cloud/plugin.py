@@ -51,6 +51,6 @@ Exit codes:
 def plug_cli() -> type[DBTCloudCommand]:
     """Offers the command to dlt, and to `dlthub`, which takes over in a dltHub workspace.
 
-    Newer versions of dlt pass a `host`. Older ones refuse a plugin that takes it.
+    Newer versions of dlt pass a `host`. Older ones refuse a plugin that takes it: this one doesn't.
     """
     return DBTCloudCommand

@@ -1,4 +1,4 @@
-"""Checks settings, token and job without triggering anything, and finds all problems at once."""
+"""Checks settings, token and job without triggering anything."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from http import HTTPStatus

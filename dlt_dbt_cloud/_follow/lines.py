@@ -1,4 +1,4 @@
-"""Tells a wait in words: in one line that is redrawn, or in a few lines that stay."""
+"""Shows the progress of a wait as text: one line that is redrawn, or a few lines that stay."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Tells the log of each step line by line, while it is written."""
+"""Shows the log of each step line by line, while it is written."""
 
 from collections.abc import Mapping
 from typing import Any, Final

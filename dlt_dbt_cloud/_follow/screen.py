@@ -1,4 +1,4 @@
-"""Where a wait is told: a terminal, the output of a script in CI, a log, or a notebook."""
+"""Where progress is shown: a terminal, the output of a script in CI, a log, or a notebook."""
 
 import logging
 import math

@@ -1,6 +1,6 @@
 """The local dbt Cloud that wraps a script or a test: it wins over all that is configured.
 
-It says so in one environment variable, which threads and subprocesses see too.
+It announces itself in one environment variable, which threads and subprocesses see too.
 """
 
 import json

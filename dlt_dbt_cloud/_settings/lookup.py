@@ -1,7 +1,7 @@
 """Finds settings in a call's arguments, its `credentials`, and the sections of dlt's providers.
 
 dlt's own resolution depends on contexts of the calling thread, and changes them for the time of a
-call, which breaks calls of parallel resources. So providers are read here, and contexts only read.
+call, which breaks calls of parallel resources. So it is done here, where contexts never change.
 """
 
 import os
@@ -110,7 +110,7 @@ def active_pipeline_name() -> str | None:
     main = threading.main_thread()
     if name or threading.current_thread() is main:
         return name
-    # By this name dlt lets threads of its pools see the contexts of the thread that started them.
+    # dlt knows its pools by this name: they see the contexts of the thread that started them.
     with ThreadPoolExecutor(1, thread_name_prefix=f"dlt-pool-{main.ident}-dbt-cloud") as pool:
         return pool.submit(_pipeline_of_thread).result()
 

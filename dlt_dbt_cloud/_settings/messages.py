@@ -9,14 +9,14 @@ from dlt_dbt_cloud._settings.lookup import SECTION, Place
 from dlt_dbt_cloud.exceptions import InvalidCredentialsException
 
 MIN_SECRET: Final = 8
-"""Characters of a secret at least. Tokens have 40 and more, and `t` is part of many words."""
+"""Minimum length of a secret. Tokens have 40 and more, and `t` is part of many words."""
 
 DBT_TOKEN: Final = re.compile(r"\bdbt[a-z]_[\w+/=-]{8,}")
 """A token of dbt Cloud, by its prefix."""
 
 
 def malformed(name: str, expected: str, value: Any) -> InvalidCredentialsException:
-    """Returns the exception for a setting whose value can't be meant."""
+    """Returns the exception for an invalid setting."""
     shown = redacted(repr(value), ())
     return InvalidCredentialsException(f"Invalid `{name}`: {shown}. Expected {expected}.")
 
@@ -41,7 +41,7 @@ def missing(names: Sequence[str], places: Sequence[Place]) -> InvalidCredentials
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns the known name that is spelt most like a name, as a question, else nothing."""
+    """Returns "Did you mean ...?" with the most similar known name, or an empty text."""
     near = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean `{near[0]}`?" if near else ""
 

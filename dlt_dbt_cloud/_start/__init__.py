@@ -51,7 +51,7 @@ async def _found(io: IO, api: RunsApi, order: Order, outage_timeout: float) -> F
 
 
 def _earlier(order: Order, found: Found, *, may_retry: bool) -> DBTCloudRun | None:
-    """Returns the run that an equal order has created, None if it has to run anew."""
+    """Returns the run of an earlier call with the same load or key, None if it has to run anew."""
     covering = [found.runs[run_id] for run_id in order.covering if run_id in found.runs]
     live = [run for run in [*found.own, *covering] if run.in_progress or run.is_success]
     retried = found.own[-1:] if may_retry else []

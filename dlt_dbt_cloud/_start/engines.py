@@ -21,7 +21,7 @@ class Host(NamedTuple):
     Attributes:
         name: The engine.
         variables: What names the work. All must be set.
-        more: What also names it, where it is set.
+        more: Variables that also name it if they are set.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _airflow() -> list[Any]:
 
 
 def _dagster() -> list[Any]:
-    """Returns what names a step of a run, of which a run's own retry is another try."""
+    """Returns what names a step of a run. A retry of the run by Dagster has the same name."""
     from dagster import OpExecutionContext  # noqa: PLC0415  # as above
 
     context = OpExecutionContext.get()

@@ -26,7 +26,7 @@ SELECT_SECONDS: Final = 60.0
 """How long errors are retried at most. Then everything is built."""
 
 MAX_RUNS: Final = 500
-"""How many runs are searched for a full one at most."""
+"""Maximum number of runs that are searched for a full one."""
 
 RESULTS: Final = "dbt_cloud"
 """The dlt schema of the results of runs."""
@@ -113,7 +113,7 @@ class Job:
     policy: RetryPolicy
 
     async def history(self) -> History:
-        """Returns the runs that count.
+        """Returns the runs that show which loads are covered.
 
         Raises:
             UnsureError: No full run is among the last runs.
@@ -233,7 +233,7 @@ def _change(
 def _sources(sources: Sources, change: Change) -> set[Source]:
     """Returns the sources that have changed.
 
-    The tables of our own source count only if they are sources.
+    The tables of `dbt_cloud_source` count only if they are sources of the project.
 
     Raises:
         UnsureError: A table is no source, nor is one of those nested in it.

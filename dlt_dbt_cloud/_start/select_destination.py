@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 
 
 WHEN: Final = attrgetter("inserted_at")
-"""Orders loads."""
+"""Sorts loads by their time."""
 
 
 class Dataset:

@@ -77,7 +77,7 @@ class Sources:
         self._of_source.setdefault(source_name, set()).add(source)
 
     def _folded(self, name: str, relation: str | None = None) -> str:
-        """Returns a name as the database compares it. Without a relation it is as stored."""
+        """Returns a name as the database compares it, without a relation as it stores it."""
         fold = FOLDS.get(self._adapter)
         if fold is None:
             return name.casefold()
@@ -85,7 +85,7 @@ class Sources:
         return name if is_quoted else fold(name)
 
     def at(self, place: Place) -> set[Source]:
-        """Returns the sources that are a table."""
+        """Returns the sources that refer to a table."""
         key = (self._folded(place.dataset), self._folded(place.table))
         return {
             source

@@ -26,7 +26,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is asked for: Airflow calls `get_provider_info` as it starts.
 
-    An import of Airflow would fail then, and Airflow with it.
+    An import of Airflow would fail then, and stop Airflow.
     """
     if name in __all__:
         for module in ("operator", "sensor", "trigger"):

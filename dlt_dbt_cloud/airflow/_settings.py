@@ -14,7 +14,7 @@ from dlt_dbt_cloud.airflow._compat import BaseHook
 from dlt_dbt_cloud.configuration import DBTCloudConfiguration, resolve_dbt_cloud_configuration
 
 SETTINGS: Final = tuple(
-    # The web page shows arguments, so the token is none. The run is an argument of the sensor.
+    # Airflow shows arguments, so the token is not among them. `run_id` is one of the sensor.
     name
     for name in DBTCloudConfiguration.get_resolvable_fields()
     if name not in {"api_token", "run_id"}

@@ -28,7 +28,7 @@ def el(tag: str, *children: str, **attributes: object) -> Html:
     Args:
         tag: Its name.
         children: What is in it.
-        attributes: True is an attribute without value, None and False are none. An underscore at
+        attributes: True is an attribute without value, None and False omit it. An underscore at
             the end of a name is dropped, others become hyphens.
     """
     pairs = (

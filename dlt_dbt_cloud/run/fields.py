@@ -233,7 +233,7 @@ class RunFields(dict[str, Any]):
         return next(iter(self.errors), None)
 
     def keep(self, before: "RunFields") -> None:
-        """Keeps what an earlier answer had and this one leaves out: polls are brief."""
+        """Keeps what an earlier answer had and this one leaves out: polls ask for less."""
         known = {"job": before.get("job")}
         if self.status == before.status:
             known["run_steps"] = before.get("run_steps")

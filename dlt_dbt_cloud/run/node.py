@@ -18,7 +18,7 @@ COUNTED: Final = {
 
 FILE: Final = re.compile(r"\(([^()\s]+\.(?:sql|py|csv|ya?ml|md))\)")
 DATABASE_LINE: Final = re.compile(r"^ *LINE \d+: *(\S.*?) *$", re.MULTILINE)
-"""The line of the statement that a database quotes. Its number is that of the whole statement."""
+"""The line that a database quotes. Its number counts from the start of the statement."""
 JINJA_LINE: Final = re.compile(r"^ *line (\d{1,9})$", re.MULTILINE)
 
 

@@ -92,7 +92,7 @@ def dbt_cloud_source(
         DBTCloudHTTPException: The API refused, see its message. It is in the chain of causes of the
             `PipelineStepFailed` that dlt raises while it extracts.
     """
-    del job_id  # it has come back in the credentials
+    del job_id  # the decorator has put it into the credentials
     load = Load.of(load_info) if load_info is not None else None
     check_run(run, load)
     begin = moment_of(since)

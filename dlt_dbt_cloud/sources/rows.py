@@ -57,7 +57,7 @@ class RunRow(Row):
 
 
 def _are_complete(causes: Sequence[Load]) -> bool:
-    """Returns True if the last cause is complete, and has all loads of those that are cut."""
+    """Returns True if the last cause is complete, and has all loads that cut causes name."""
     last = causes[-1]
     known = {*last.load_ids}
     return last.are_load_ids_complete and all(
