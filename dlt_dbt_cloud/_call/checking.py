@@ -168,7 +168,7 @@ async def _run_findings(io: IO, api: DBTCloudClientV2, job_id: int) -> AsyncIter
         runs = list((await io.call(api.get_runs, **query)).items)
     except DBTCloudAPIException as error:
         text = f"The runs of the job can't be read: {error}"
-        if isinstance(error, DBTCloudHTTPException) and not error.is_transient:
+        if isinstance(error, DBTCloudHTTPException) and error.status_code in DENIED:
             text += " The token needs the permission `Job runner`."
         yield Finding("runs", False, text, error=error)
         return

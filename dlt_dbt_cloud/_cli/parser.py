@@ -45,12 +45,12 @@ class Command(NamedTuple):
     subject: str
     settings: tuple[str, ...] = ()
     waits: bool = False
-    connection: tuple[str, ...] = CONNECTION
+    reads_settings: bool = True
 
 
 COMMANDS: Final = {
-    "init": Command(setup.init, "job", connection=ACCOUNT),
-    "check": Command(setup.check, "job", JOB, connection=ACCOUNT),
+    "init": Command(setup.init, "job", reads_settings=False),
+    "check": Command(setup.check, "job", JOB),
     "jobs": Command(commands.jobs, "", JOB),
     "run": Command(commands.run, "job", OF_A_RUN, waits=True),
     "status": Command(commands.status, "run", (*WAIT, *WATCH), waits=True),
@@ -169,13 +169,13 @@ def _configure(parser: argparse.ArgumentParser, command: Command, docs: dict[str
     elif command.subject:
         parser.add_argument("run_id", nargs="?", metavar="run", help="Id of the run.")
     parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
-    if command.function is not setup.init:  # it reads no settings
+    if command.reads_settings:
         doc = "Pipeline whose section `[<name>.dbt_cloud]` wins over `[dbt_cloud]`."
         parser.add_argument("--pipeline-name", metavar="NAME", help=doc)
     if command.waits:
         _add_setting(parser, "wait_for_outcome", docs, option="--wait")
     groups = {
-        "connection": command.connection,
+        "connection": CONNECTION if command.reads_settings else ACCOUNT,
         "settings": [name for name in command.settings if name not in TRIGGER_FIELDS],
         "overrides": [name for name in command.settings if name in TRIGGER_FIELDS],
     }

@@ -34,8 +34,8 @@ async def abortable(
 ) -> AsyncIterator[None]:
     """Says where a run is that is, or may be, in progress when a call ends early.
 
-    With `cancel_on_abort` the run is cancelled first if it belongs to the call, and a signal, an
-    engine's time limit, `stop` or the deadline ends that.
+    With `cancel_on_abort`, a signal, an engine's time limit, `stop` or the deadline first cancels
+    the run, if it belongs to the call.
     """
     try:
         yield

@@ -23,7 +23,7 @@ class Redactor:
     def __init__(self, token: str) -> None:
         self._pattern = pattern_of(token)
         windows = (token[at : at + 4] for at in range(len(token)))
-        # As escapes in JSON, such as `\\n`, these letters are in almost any text.
+        # As escapes in JSON, such as `\n`, these letters are in almost any text.
         part = next((it for it in windows if not {*it} & {*"bfnrtu"}), token)
         self._parts = [part, *(max(re.split("[+/]", it), key=len) for it in _base64_cores(token))]
         escapes = sorted(it for char in part for it in [*_spellings(char)][1:])

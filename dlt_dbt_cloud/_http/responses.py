@@ -67,7 +67,7 @@ def parse_json(text: str) -> Any:
     except ValueError:
         data = _lenient(text)
     level: list[Any] = [[data]]
-    for _ in range(MAX_DEPTH + 2):
+    for _ in range(MAX_DEPTH + 2):  # the list around it, and a look at what is left
         if not level:
             return data
         values = (item.values() if isinstance(item, dict) else item for item in level)

@@ -87,6 +87,16 @@ class TestReport:
         assert marks(report)["trigger"] == mark
         assert ("Job runner" in str(report)) == (mark == "fix")
 
+    @pytest.mark.parametrize(("status", "is_denied"), [(403, True), (500, False)])
+    def test_unreadable_runs(
+        self, account: responses.RequestsMock, status: int, is_denied: bool
+    ) -> None:
+        """Runs that can't be read are told, and the permission only if the token is refused."""
+        account.get(f"{ACCOUNT}/runs/", status=status, json=sample(str(status)))
+        report = check_dbt_cloud_job(credentials())
+        assert marks(report)["runs"] == "fix"
+        assert ("Job runner" in str(report)) is is_denied
+
     def test_accepted(self, account: responses.RequestsMock) -> None:
         """Some answer such a request with the run as it is: the token may run jobs too."""
         with_runs(account, succeeded(3))
